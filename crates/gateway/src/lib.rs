@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Stands between clients and models.
+pub mod protocols;
+pub mod sse;
+pub mod upstream;
