@@ -55,6 +55,8 @@ pub struct Grant {
     pub action: &'static str,
     /// Such as `Model::"gpt-4o"`.
     pub resource: String,
+    /// The route that it is for, where there is one.
+    pub route: Option<String>,
     pub tenant: Tenant,
     /// The policies that permit it, by their ids.
     pub policies: Vec<String>,
@@ -114,6 +116,7 @@ impl Authorizer {
             principal: question.principal.to_string(),
             action: question.action,
             resource: question.resource.to_string(),
+            route: request.access.route().map(str::to_owned),
             tenant: request.tenant.clone(),
             policies: policies.iter().map(ToString::to_string).collect(),
         }))

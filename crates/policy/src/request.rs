@@ -51,6 +51,18 @@ pub enum Access<'a> {
     Decide(&'a ApprovalRecord),
 }
 
+impl<'a> Access<'a> {
+    /// The route that it is through, where there is one.
+    pub fn route(&self) -> Option<&'a str> {
+        match *self {
+            Self::Call { route, .. } | Self::Inspect { route } | Self::Pass { route } => {
+                Some(route)
+            }
+            Self::Read(_) | Self::Manage(_) | Self::Decide(_) => None,
+        }
+    }
+}
+
 /// What administration is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Area {
