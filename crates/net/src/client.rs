@@ -1,13 +1,14 @@
 //! The client: one request, one answer, within limits.
 
-use std::{error::Error as _, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error as _, fmt, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{self, Builder},
+    client::legacy::{self, Builder, connect::capture_connection},
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::ClientConfig;
@@ -179,12 +180,7 @@ impl Client {
         let host = request.url.host().unwrap_or_default().to_owned();
         let limits = request.limits;
         let end = Instant::now() + limits.total;
-        let within = (self.connect + limits.first_byte).min(limits.total);
-        let answer = time::timeout(within, self.inner.request(outgoing(request))).await;
-        let Ok(answer) = answer else {
-            return Err(Error::FirstByteTime { host, limit: limits.first_byte });
-        };
-        let answer = answer.map_err(|e| cause(&e, &host))?;
+        let answer = self.answer(outgoing(request), &limits, &host).await?;
         let (head, body) = answer.into_parts();
         let coding = coding(&head.headers, &host)?;
         let mut headers = head.headers;
@@ -194,6 +190,29 @@ impl Client {
         }
         let body = Body::new(body, coding, limits, end, host);
         Ok(Response { status: head.status, headers, body })
+    }
+
+    /// Waits for the head: first for a connection, which the connector bounds, then
+    /// for the other side, whose time begins when the connection stands.
+    async fn answer(
+        &self,
+        mut request: http::Request<Full<Bytes>>,
+        limits: &Limits,
+        host: &str,
+    ) -> Result<http::Response<Incoming>, Error> {
+        let mut connection = capture_connection(&mut request);
+        let connected = async { drop(connection.wait_for_connection_metadata().await) };
+        let mut sending = pin!(self.inner.request(request));
+        tokio::select! {
+            biased;
+            answer = &mut sending => return answer.map_err(|e| cause(&e, host)),
+            () = connected => {}
+        }
+        let within = limits.first_byte.min(limits.total);
+        match time::timeout(within, sending).await {
+            Ok(answer) => answer.map_err(|e| cause(&e, host)),
+            Err(_) => Err(Error::FirstByteTime { host: host.to_owned(), limit: within }),
+        }
     }
 }
 

@@ -11,6 +11,9 @@ mod config;
 mod error;
 mod pool;
 mod target;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail loudly")]
+mod tests;
 
 pub use answer::Answer;
 pub use breaker::Condition;
