@@ -27,6 +27,16 @@ impl Id {
         let millis = u64::try_from(cx.now().millis()).unwrap_or(0);
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
+
+    /// The 16 bytes, which sort as the id does.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// The id of these 16 bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
 }
 
 impl fmt::Display for Id {
@@ -58,6 +68,7 @@ mod tests {
         assert!(first < second);
         assert_eq!(Id::new(&crate::sim::cx(7).0), first);
         assert_eq!(first.to_string().parse(), Ok(first));
+        assert_eq!(Id::from_bytes(*first.as_bytes()), first);
         assert!("x".parse::<Id>().is_err());
     }
 }

@@ -1,0 +1,64 @@
+//! Settings of the store: `[store]` in the configuration.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Retention;
+
+/// Where records rest and how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    /// The file of the master key, which encrypts every tenant's data key. When absent, and
+    /// `master_key_env` too, it is `master.key` in the data directory, generated at the first start.
+    pub master_key_file: Option<PathBuf>,
+    /// The environment variable that holds the master key: 64 hexadecimal digits; several,
+    /// separated by commas, while a rotation goes on, the new one first. It goes before the file.
+    pub master_key_env: Option<String>,
+    /// How long each class of data rests, where it is not the default of the class.
+    pub retention: BTreeMap<String, RetentionSettings>,
+}
+
+/// How long the records of one class rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Records older than this many days are removed; 0 keeps them however old.
+    pub days: Option<u32>,
+    /// The oldest records beyond this many bytes a tenant are removed; 0 keeps them however many.
+    pub bytes_max: Option<u64>,
+}
+
+impl StoreSettings {
+    /// What holds for a class.
+    pub(crate) fn retention(&self, name: &str, default: Retention) -> Retention {
+        let Some(set) = self.retention.get(name) else { return default };
+        Retention {
+            days: set.days.map_or(default.days, |days| Some(days).filter(|days| *days > 0)),
+            bytes_max: set
+                .bytes_max
+                .map_or(default.bytes_max, |bytes| Some(bytes).filter(|bytes| *bytes > 0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_replaces_its_half_of_the_default_and_zero_lifts_it() {
+        let default = Retention::days(90).bytes_max(1000);
+        let with = |days, bytes_max| {
+            let mut settings = StoreSettings::default();
+            settings.retention.insert("decision".into(), RetentionSettings { days, bytes_max });
+            settings.retention("decision", default)
+        };
+        assert_eq!(with(None, None), default);
+        assert_eq!(with(Some(7), None), Retention::days(7).bytes_max(1000));
+        assert_eq!(with(Some(0), Some(0)), Retention::FOREVER);
+        assert_eq!(StoreSettings::default().retention("decision", default), default);
+    }
+}
