@@ -1,6 +1,6 @@
 //! Inclusion and consistency proofs (RFC 6962, section 2.1; verified as in RFC 9162, section 2.1).
 
-use crate::tree::{Hash, node};
+use crate::tree::{Hash, empty, node};
 
 /// Gives the hash of the complete subtree of `2^level` leaves that starts at leaf `index << level`.
 pub(crate) trait Nodes {
@@ -105,7 +105,7 @@ pub fn verify_consistency(
         return false;
     }
     if old == new {
-        return path.is_empty() && old_root == new_root;
+        return path.is_empty() && old_root == new_root && (old > 0 || *old_root == empty());
     }
     // Nothing can be shown of an empty tree.
     if old == 0 {

@@ -270,7 +270,7 @@ fn a_proof_is_small_and_leads_to_the_signed_root() {
         let proof = ledger.prove(index).expect("there");
         let entry = bartizan_core::json::canonical(&ledger.entry(index).expect("there"))
             .expect("canonical");
-        let leaf = bartizan_ledger::tree::leaf(entry.as_bytes());
+        let leaf = tree::leaf(entry.as_bytes());
         assert!(bartizan_ledger::verify_inclusion(
             &leaf,
             index,
