@@ -75,6 +75,17 @@ impl Breaker {
         })
     }
 
+    /// The head of a good answer came: others may follow before its body has ended,
+    /// which may take long. The next failure opens it again.
+    pub(crate) fn answered(&self) {
+        self.with(|state| {
+            if state.condition == Condition::HalfOpen {
+                state.condition = Condition::Closed;
+                state.failures = self.failures_max.saturating_sub(1);
+            }
+        });
+    }
+
     pub(crate) fn succeeded(&self) {
         self.with(|state| {
             *state = State { condition: Condition::Closed, failures: 0, rests: 0 };
@@ -165,6 +176,17 @@ mod tests {
     }
 
     #[test]
+    fn a_good_head_lets_others_in_and_the_next_failure_opens_it_for_longer() {
+        let breaker = Breaker::new(3, REST);
+        (0..3).for_each(|_| breaker.failed(at(0)));
+        assert_eq!(breaker.admits(at(10)), Ok(()));
+        breaker.answered();
+        assert_eq!(breaker.admits(at(10)), Ok(()));
+        breaker.failed(at(11));
+        assert_eq!(breaker.condition(), Condition::Open { until: at(31) });
+    }
+
+    #[test]
     fn one_that_tried_and_left_makes_room_for_another() {
         let breaker = Breaker::new(1, REST);
         breaker.failed(at(0));
@@ -183,7 +205,7 @@ mod tests {
     proptest! {
         /// Whatever happens, a target that is left in peace is tried again in bounded time.
         #[test]
-        fn no_rest_is_for_ever(steps in proptest::collection::vec((0u8..4, 0i64..30), 0..200)) {
+        fn no_rest_is_for_ever(steps in proptest::collection::vec((0u8..5, 0i64..30), 0..200)) {
             let breaker = Breaker::new(2, REST);
             let (mut now, mut trying) = (0, false);
             for (step, wait) in steps {
@@ -191,7 +213,11 @@ mod tests {
                 match step {
                     0 => trying |= breaker.admits(at(now)).is_ok(),
                     1 => { breaker.failed(at(now)); trying = false; }
-                    2 => { breaker.succeeded(); trying = false; }
+                    2 => {
+                        breaker.succeeded();
+                        trying = false;
+                    }
+                    3 => breaker.answered(),
                     _ => { breaker.left(at(now)); trying = false; }
                 }
             }

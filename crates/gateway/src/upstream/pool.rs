@@ -300,6 +300,8 @@ fn judge(cx: &Cx, mut stay: Stay, response: Response) -> Tried {
         stay.failed();
     } else if status.is_client_error() {
         stay.succeeded();
+    } else {
+        stay.target().breaker.answered();
     }
     let busy = matches!(status.as_u16(), 429 | 502 | 503 | 504 | 529);
     if let (true, Some(wait)) = (busy, asked) {

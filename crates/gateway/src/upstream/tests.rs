@@ -14,6 +14,7 @@ use bartizan_core::{Cx, Tenant, sim};
 use bartizan_net::{Client, Settings};
 use bartizan_policy::{Access, Authorized, Authorizer, Grant, Key, Principal, Request};
 use http::{HeaderValue, Method, StatusCode};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -301,11 +302,10 @@ async fn a_target_that_keeps_failing_rests_and_is_tried_with_one_request() {
     );
     assert_eq!((resting.status(), resting.retry_after(), failing.count()), (503, Some(10), 2));
     clock.advance_ms(10_000);
-    let trying = send(&pool, &cx).await.expect("it is tried");
-    assert_eq!(pool.states()[0].condition, Condition::HalfOpen);
-    assert!(send(&pool, &cx).await.is_err(), "only one request tries it");
-    assert_eq!(whole(Ok(trying)).await.0, 200);
+    let (trying, other) = tokio::join!(send(&pool, &cx), send(&pool, &cx));
+    assert!(matches!(other, Err(UpstreamError::Resting { .. })), "only one request tries it");
     assert_eq!(pool.states()[0].condition, Condition::Closed);
+    assert_eq!(whole(trying).await.0, 200);
     assert_eq!(failing.count(), 3);
 }
 
@@ -395,6 +395,49 @@ async fn a_client_that_leaves_frees_the_place_and_blames_nobody() {
     assert!(left.is_err(), "it left before there was an answer");
     let state = &pool.states()[0];
     assert_eq!((state.running, state.condition), (0, Condition::Closed));
+}
+
+/// Acts by what a pool may do after them.
+fn acts() -> impl Strategy<Value = Vec<Vec<Act>>> {
+    let act = prop_oneof![
+        prop::sample::select(vec![429, 502, 503, 504, 529])
+            .prop_map(|status| Act::Answer(status, "")),
+        prop::sample::select(vec![200, 400, 404, 500]).prop_map(|status| Act::Answer(status, "")),
+        Just(Act::Send(b"")),
+    ];
+    prop::collection::vec(prop::collection::vec(act, 1), 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Whatever the targets do: none is asked twice in a round, nobody is asked after
+    /// one that may have worked on the request, and no more are asked than the bound.
+    #[test]
+    fn a_request_is_sent_again_only_where_that_is_safe(acts in acts(), seed in any::<u64>()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let mut upstreams = Vec::new();
+            for acts in &acts {
+                upstreams.push(Upstream::start(acts).await);
+            }
+            let config = |(priority, upstream): (usize, &Upstream)| TargetConfig {
+                priority: u32::try_from(priority / 2).expect("few"),
+                ..upstream.config()
+            };
+            let configs: Vec<_> = upstreams.iter().enumerate().map(config).collect();
+            let outcome = send(&pool(&configs), &sim::cx(seed).0).await;
+            let counts: Vec<_> = upstreams.iter().map(Upstream::count).collect();
+            let asked: Vec<_> = acts.iter().zip(&counts).filter(|(_, count)| **count > 0).collect();
+            assert!(counts.iter().all(|count| *count <= 1) && asked.len() <= 8, "{counts:?}");
+            let safe = |act: &Act| matches!(act, Act::Answer(429 | 502 | 503 | 504 | 529, _));
+            let last = asked.iter().filter(|(acts, _)| !safe(&acts[0])).count();
+            assert!(last <= 1, "asked on after an answer that stands: {asked:?}");
+            if last == 0 {
+                assert_eq!(asked.len(), acts.len().min(8), "not all were asked");
+                assert!(outcome.is_ok_and(|answer| !answer.status.is_success()));
+            }
+        });
+    }
 }
 
 #[test]
