@@ -1,0 +1,5 @@
+//! The list of rules.
+
+use crate::Rule;
+
+pub const ALL: &[&Rule] = &[];
