@@ -1,0 +1,102 @@
+//! Phrases by which a text tries to take the model over, in many languages.
+
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
+use bartizan_core::Span;
+use regex::Regex;
+
+use super::regex;
+
+/// Stems one of which every phrase of [`OVERRIDE`] holds: cheap to look for first.
+const STEMS: &[&str] = &[
+    "ignor", "disregard", "forget", "overrid", "bypass", "neglect", "discard", "not follow", "n't follow", "stop following",
+    "stop obey", "not obey", "pay no attention", "do away with", "supersede", "olvid", "descart", "omit", "oubli", "tiens pas compte", "tenez pas compte",
+    "ignorier", "vergiss", "missacht", "dimentica", "esque", "desconsider", "negeer", "vergeet", "игнорир", "забудь",
+    "не обращай", "忽略", "无视", "無視", "忘", "忽視", "忽视", "무시", "잊", "تجاهل", "انس", "अनदेखा", "नज़रअंदाज", "भूल",
+    "yok say", "unut", "görmezden", "zignoruj", "zapomnij", "ignoru", "bỏ qua", "abaikan", "lupakan", "strunta i", "glöm", "ignorera",
+];
+
+static STEM: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasickBuilder::new()
+        .ascii_case_insensitive(true)
+        .build(STEMS)
+        .expect("INVARIANT: a few short words make an automaton")
+});
+
+/// 'Ignore all previous instructions', and the like.
+static OVERRIDE: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    const VERB: &str = r"(?:ignor(?:e|ing)|disregard(?:ing)?|forget(?:ting)?|overrid(?:e|ing)|bypass(?:ing)?|neglect|discard|(?:do\s+not|don'?t|stop|quit|cease)\s+(?:follow|obey|apply|us|adher)(?:e|ing)?(?:\s+to)?|pay\s+no\s+attention\s+to|do\s+away\s+with|supersede)";
+    const WHICH: &str = r"(?:previous(?:ly)?|prior|above|earlier|preceding|foregoing|initial|original|system(?:'s)?|your|developer(?:'s)?|existing|current|former|hidden|preset|everything|all\s+(?:of\s+)?(?:the|these|those|your|other|my)|all|any)";
+    const WHAT: &str = r"(?:instructions?|directions?|directives?|prompts?|guidelines?|guidance|rules?|commands?|constraints?|restrictions?|orders?|programming|training|polic(?:y|ies)|safeguards?|guardrails?|safety\s+\w+|system\s+messages?)";
+    let english = format!(r"(?i)\b{VERB}\s+(?:(?:\w+|\w+'\w+|[,/])\s*){{0,3}}?{WHICH}\s+(?:[\w,'/-]+\s+){{0,4}}?{WHAT}\b");
+    let after = format!(r"(?i)\b{VERB}\s+(?:[\w']+\s+){{0,3}}?{WHAT}\s+(?:[\w']+\s+){{0,2}}?(?:above|before(?:\s+this)?|so\s+far|you\s+(?:have\s+)?(?:been|were|got|received)\b|(?:given|provided)\s+(?:above|before|earlier|previously|to\s+you)|from\s+(?:the\s+)?(?:system|developer|your\s+creators?|openai|anthropic))");
+    let all_before = format!(r"(?i)\b{VERB}\s+(?:everything|anything|all|what)\s+(?:[\w']+\s+){{0,4}}?(?:above|before|previously|prior|earlier|(?:been|were)\s+(?:told|instructed|programmed|trained))");
+    [
+        english.as_str(),
+        &after,
+        &all_before,
+        r"(?i)\b(?:ignor|olvid|descart|omit)\w*\s[^\n.]{0,30}?(?:instrucciones|indicaciones|reglas|[oó]rdenes|directrices)\s[^\n.]{0,20}?(?:anterior|previ|del\s+sistema|dadas)",
+        r"(?i)\b(?:ignor|oubli)\w*\s[^\n.]{0,30}?(?:instructions|consignes|directives|r[eè]gles|ordres)\s[^\n.]{0,20}?(?:pr[eé]c[eé]dent|ant[eé]rieur|ci-dessus|du\s+syst[eè]me|donn[eé])",
+        r"(?i)ne\s+(?:tiens|tenez)\s+pas\s+compte\s+[^\n.]{0,30}?(?:instructions|consignes|r[eè]gles)",
+        r"(?i)\b(?:ignorier|vergiss|vergesst|vergessen\s+sie|missacht)\w*\s[^\n.]{0,30}?(?:alle[nrs]?|vorherig\w*|bisherig\w*|obig\w*|vorangehend\w*|vorangegangen\w*|deine|ihre|fr[uü]here\w*)\s[^\n.]{0,20}?(?:anweisung|instruktion|regel|vorgabe|befehl|richtlinie|prompt)",
+        r"(?i)\b(?:ignora|dimentica|trascura)\w*\s[^\n.]{0,30}?(?:istruzioni|regole|direttive|ordini|indicazioni)\s[^\n.]{0,20}?(?:precedent|anterior|sopra|ricevut|del\s+sistema)",
+        r"(?i)\b(?:ignor|esque[cç]|desconsider|descart)\w*\s[^\n.]{0,30}?(?:instru[cç][oõ]es|regras|ordens|orienta[cç][oõ]es|diretrizes)\s[^\n.]{0,20}?(?:anterior|pr[eé]vi|acima|do\s+sistema)",
+        r"(?i)\b(?:negeer|vergeet)\s[^\n.]{0,30}?(?:alle|vorige|eerdere|bovenstaande|voorgaande|je)\s[^\n.]{0,20}?(?:instructie|opdracht|regel|aanwijzing|prompt)",
+        r"(?i)(?:игнорир\w*|забудь\w*|не\s+обращай\w*\s+внимани\w*\s+на)\s[^\n.]{0,30}?(?:предыдущ|все|прежн|выше|системн|свои|твои)\w*\s[^\n.]{0,20}?(?:инструкци|указани|правил|команд|приказ)",
+        r"(?:忽略|无视|無視|忘记|忘記|忽视|忽視)[^\n。]{0,12}?(?:之前|以前|以上|先前|前面|上述|所有|系统|系統)[^\n。]{0,8}?(?:指令|指示|提示|规则|規則|命令|要求|设定|設定)",
+        r"(?:以前|これまで|上記|前|すべて|全て)の?[^\n。]{0,10}?(?:指示|命令|ルール|プロンプト|指令|制約)[^\n。]{0,4}?を?[^\n。]{0,4}?(?:無視|忘れ)",
+        r"(?:이전|위의|앞의|앞선|모든|기존)\s?[^\n.]{0,10}?(?:지시|명령|지침|규칙|프롬프트)[^\n.]{0,8}?(?:무시|잊)",
+        r"(?:تجاهل|انس[َى]?)\s[^\n.]{0,20}?(?:التعليمات|الأوامر|القواعد|الإرشادات)",
+        r"(?:पिछले|उपरोक्त|सभी|पहले)\s[^\n।]{0,20}?(?:निर्देश|आदेश|नियम)[^\n।]{0,20}?(?:अनदेखा|नज़रअंदाज|भूल)",
+        r"(?i)(?:önceki|yukarıdaki|tüm)\s[^\n.]{0,20}?(?:talimat|kural|komut|yönerge)\w*\s[^\n.]{0,12}?(?:yok\s+say|unut|görmezden|dikkate\s+alma)",
+        r"(?i)\b(?:zignoruj|ignoruj|zapomnij)\w*\s[^\n.]{0,20}?(?:poprzedni|wszystki|powyższ|wcześniejsz)\w*\s[^\n.]{0,20}?(?:instrukcj|poleceni|zasad|reguł|wytyczn)",
+        r"(?i)bỏ\s+qua\s[^\n.]{0,20}?(?:hướng\s+dẫn|chỉ\s+dẫn|lệnh|quy\s+tắc)[^\n.]{0,20}?(?:trước|trên)",
+        r"(?i)\b(?:abaikan|lupakan)\s[^\n.]{0,20}?(?:instruksi|perintah|aturan|petunjuk)\s[^\n.]{0,20}?(?:sebelumnya|di\s+atas)",
+        r"(?i)\b(?:ignorera|glöm|strunta\s+i)\s[^\n.]{0,20}?(?:tidigare|föregående|alla|ovanstående)\s[^\n.]{0,20}?(?:instruktion|regl|anvisning|order)",
+    ]
+    .into_iter()
+    .map(regex)
+    .collect()
+});
+
+/// Words by which a sentence talks about such a phrase instead of saying it.
+static ABOUT: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"(?i)\b(?:phrase|sentence|words?|strings?|example|e\.g\.|for\s+instance|such\s+as|says?\s+that|like|called|mean(?:s|ing)?|detect\w*|filter\w*|classif\w*|attack(?:er)?s?|injections?|jailbreaks?|explain|why)\b")
+});
+
+/// Where a text tells the model to drop its instructions.
+pub(super) fn overrides(text: &str) -> Vec<Span> {
+    if !STEM.is_match(text) {
+        return Vec::new();
+    }
+    let mut spans: Vec<Span> = OVERRIDE.iter().flat_map(|regex| regex.find_iter(text)).map(|m| Span::new(m.start(), m.end())).collect();
+    spans.retain(|span| !is_quoted_example(text, *span));
+    spans.sort_unstable();
+    spans.dedup_by(|next, last| next.start < last.end);
+    spans
+}
+
+/// Whether the phrase stands in quotation marks in a sentence that talks about it.
+pub(super) fn is_quoted_example(text: &str, span: Span) -> bool {
+    let start = text.floor_char_boundary(span.start.saturating_sub(120));
+    let before = text.get(start..span.start).unwrap_or_default();
+    let before = before.rsplit(['\n', '.', '!', '?']).next().unwrap_or_default();
+    let after = text.get(span.end..).unwrap_or_default();
+    let opens = before.trim_end().ends_with(['"', '\'', '`', '\u{201c}', '\u{2018}', '\u{ab}', '\u{201e}']);
+    let closes = after.chars().take(80).any(|c| matches!(c, '"' | '\'' | '`' | '\u{201d}' | '\u{2019}' | '\u{bb}'));
+    opens && closes && ABOUT.is_match(before)
+}
+
+/// The paragraph around a span, at most so many bytes each way: what else an
+/// instruction says stands near it.
+pub(super) fn paragraph(text: &str, span: Span) -> Span {
+    const REACH: usize = 1000;
+    let from = text.floor_char_boundary(span.start.saturating_sub(REACH));
+    let to = text.floor_char_boundary(span.end.saturating_add(REACH).min(text.len()));
+    let before = text.get(from..span.start).unwrap_or_default();
+    let after = text.get(span.end..to).unwrap_or_default();
+    let start = before.rfind("\n\n").map_or(from, |at| from + at + 2);
+    let end = after.find("\n\n").map_or(to, |at| span.end + at);
+    Span::new(start, end)
+}
