@@ -10,17 +10,25 @@ use bartizan_core::Id;
 pub enum Error {
     #[error("cannot {what} `{path}`: {source}")]
     Io { what: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("`{path}` cannot be written; give this user write access to it and to its directory, or choose another `data_dir`")]
+    #[error(
+        "`{path}` cannot be written; give this user write access to it and to its directory, or choose another `data_dir`"
+    )]
     ReadOnly { path: PathBuf },
     #[error("the disk of `{path}` is full; nothing was written: make room, and try again")]
     Full { path: PathBuf },
     #[error("`{path}` is locked by another process; stop it, or let it do this work")]
     Busy { path: PathBuf },
-    #[error("the database `{path}` is damaged ({detail}); keep a copy of it, then put a backup back with `bartizan db restore`")]
+    #[error(
+        "the database `{path}` is damaged ({detail}); keep a copy of it, then put a backup back with `bartizan db restore`"
+    )]
     Corrupt { path: PathBuf, detail: String },
-    #[error("the database `{path}` has format {found}, and this version of Bartizan knows formats up to {known}; it was not touched: use the newer version")]
+    #[error(
+        "the database `{path}` has format {found}, and this version of Bartizan knows formats up to {known}; it was not touched: use the newer version"
+    )]
     Newer { path: PathBuf, found: i64, known: i64 },
-    #[error("`{path}` is a database of another program; it was not touched: choose another `data_dir`")]
+    #[error(
+        "`{path}` is a database of another program; it was not touched: choose another `data_dir`"
+    )]
     Foreign { path: PathBuf },
     #[error("the database `{path}` refused: {detail}")]
     Database { path: PathBuf, detail: String },
@@ -29,18 +37,26 @@ pub enum Error {
 
     #[error("the master key in {place} cannot be used: {problem}")]
     MasterKey { place: String, problem: String },
-    #[error("the master key in {place} is not the one of this database: expected key `{expected}`; put that key back")]
+    #[error(
+        "the master key in {place} is not the one of this database: expected key `{expected}`; put that key back"
+    )]
     OtherMasterKey { place: String, expected: String },
-    #[error("the data key of tenant `{tenant}` was altered; put a backup back with `bartizan db restore`")]
+    #[error(
+        "the data key of tenant `{tenant}` was altered; put a backup back with `bartizan db restore`"
+    )]
     AlteredKey { tenant: String },
-    #[error("{class} `{id}` was altered in the database, outside of Bartizan; put a backup back, and find out who did it")]
+    #[error(
+        "{class} `{id}` was altered in the database, outside of Bartizan; put a backup back, and find out who did it"
+    )]
     Altered { class: String, id: Id },
 
     #[error("{class} `{id}` exists already; choose another id, or replace it")]
     Exists { class: String, id: Id },
     #[error("there is no {class} `{id}`")]
     NotFound { class: String, id: Id },
-    #[error("{class} `{id}` was changed by someone else: expected version {expected}, found {found}; read it again, and repeat the change")]
+    #[error(
+        "{class} `{id}` was changed by someone else: expected version {expected}, found {found}; read it again, and repeat the change"
+    )]
     Conflict { class: String, id: Id, expected: u64, found: u64 },
     #[error("`{name}` is no class of data; known: {known}")]
     UnknownClass { name: String, known: String },
@@ -55,16 +71,26 @@ pub enum Error {
 
     #[error("the subscription `{name}` is in use; choose another name, or end the other")]
     Subscribed { name: String },
-    #[error("`{name}` cannot name a subscription: expected 1 to {max} characters of a-z, 0-9 and `-`")]
+    #[error(
+        "`{name}` cannot name a subscription: expected 1 to {max} characters of a-z, 0-9 and `-`"
+    )]
     SubscriptionName { name: String, max: usize },
 
-    #[error("this is no export of Bartizan: its first line is not a header; expected what `bartizan db export` writes")]
+    #[error(
+        "this is no export of Bartizan: its first line is not a header; expected what `bartizan db export` writes"
+    )]
     NotAnExport,
-    #[error("the export has format {found}, and this version of Bartizan reads format {known}; use the version that wrote it, or a newer one")]
+    #[error(
+        "the export has format {found}, and this version of Bartizan reads format {known}; use the version that wrote it, or a newer one"
+    )]
     ExportVersion { found: u64, known: u64 },
-    #[error("line {line} of the export: {problem}; {done} records before it are in, and importing again skips them")]
+    #[error(
+        "line {line} of the export: {problem}; {done} records before it are in, and importing again skips them"
+    )]
     ExportLine { line: u64, problem: String, done: u64 },
-    #[error("the export ends after {done} records without its last line: it was cut; export again, or get the whole file")]
+    #[error(
+        "the export ends after {done} records without its last line: it was cut; export again, or get the whole file"
+    )]
     ExportCut { done: u64 },
     #[error("`{path}` exists already; choose another name, or move it away")]
     BackupExists { path: PathBuf },

@@ -16,19 +16,26 @@
 mod bus;
 mod class;
 mod config;
+mod cursor;
 mod error;
+mod facets;
+mod files;
+mod hex;
 mod limits;
+mod portable;
 mod query;
 mod record;
+mod repository;
+mod sqlite;
 mod store;
+mod vault;
 
 pub use bus::{Bus, Delivery, Feed, Filter, Subscription, entity};
 pub use class::{Class, Retention};
 pub use config::{RetentionSettings, StoreSettings};
 pub use error::{Error, Result};
 pub use limits::{Budget, Exceeded, Limits, MemoryLimits, Reason, Reservation, SLOTS};
+pub use portable::{ExportOptions, Exported, Imported, Sealing};
 pub use query::{Cursor, Order, PAGE_RECORDS_MAX, Page, Query};
 pub use record::Record;
-pub use store::{
-    ExportOptions, Exported, Imported, NewMasterKey, Restored, Sealing, Store, Swept, restore,
-};
+pub use store::{NewMasterKey, Restored, Store, Swept, restore};

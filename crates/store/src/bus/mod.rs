@@ -4,10 +4,12 @@ use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
 use bartizan_core::{Event, EventClass, Severity, Tenant};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::Result;
+
+mod outbox;
+
+pub(crate) use outbox::OutboxBus;
 
 /// Carries events from rooms that cause them to rooms that wait for them.
 ///
@@ -94,8 +96,12 @@ impl Subscription {
 /// What the event is about: the key within which order is kept. The first that OCSF's fields
 /// name of user, application, device and resource; the tenant where none does.
 pub fn entity(event: &Event) -> String {
-    const PLACES: [&[&str]; 4] =
-        [&["actor", "user", "uid"], &["actor", "app_uid"], &["device", "uid"], &["resource", "uid"]];
+    const PLACES: [&[&str]; 4] = [
+        &["actor", "user", "uid"],
+        &["actor", "app_uid"],
+        &["device", "uid"],
+        &["resource", "uid"],
+    ];
     let find = |place: &[&str]| {
         let (first, rest) = place.split_first()?;
         let start = event.attributes.get(*first)?;
