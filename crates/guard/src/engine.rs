@@ -3,8 +3,10 @@
 use bartizan_core::{Confidence, Cx, Evidence, Finding, Id, Mode, Span, Verdict};
 
 use crate::{
-    Carrier, Channel, Context, Held, Hit, Judged, Look, Profile, Report, Rule, Screened, Slot, TextStream, rules,
+    Carrier, Channel, Context, Held, Hit, Judged, Look, Profile, Report, Rule, Screened, Slot,
+    TextStream,
     rule::HITS_MAX,
+    rules,
     views::{self, View},
 };
 
@@ -45,7 +47,10 @@ impl Match {
     }
 
     pub(crate) fn judge(&self, cx: &Cx, location: &str, text: &str, offset: usize) -> Judged {
-        let excerpt = self.span.of(text).map(|seen| bartizan_core::json::clip(seen, EXCERPT_BYTES_MAX).to_owned());
+        let excerpt = self
+            .span
+            .of(text)
+            .map(|seen| bartizan_core::json::clip(seen, EXCERPT_BYTES_MAX).to_owned());
         let evidence = Evidence {
             location: location.to_owned(),
             span: Span::new(self.span.start + offset, self.span.end + offset),
@@ -85,7 +90,13 @@ impl Guard {
     }
 
     /// Inspects every text of a thing, rewrites what is to be redacted, and decides.
-    pub fn screen<T: Carrier>(&self, cx: &Cx, profile: &Profile, context: &Context, mut item: T) -> Screening<T> {
+    pub fn screen<T: Carrier>(
+        &self,
+        cx: &Cx,
+        profile: &Profile,
+        context: &Context,
+        mut item: T,
+    ) -> Screening<T> {
         let mut report = Report::default();
         item.visit(&mut |slot, text| {
             let one = self.rewrite(cx, profile, context, slot, text);
@@ -100,28 +111,54 @@ impl Guard {
     }
 
     /// Inspects one text and changes nothing.
-    pub fn inspect(&self, cx: &Cx, profile: &Profile, context: &Context, channel: Channel, text: &str) -> Report {
+    pub fn inspect(
+        &self,
+        cx: &Cx,
+        profile: &Profile,
+        context: &Context,
+        channel: Channel,
+        text: &str,
+    ) -> Report {
         let slot = Slot { channel, location: String::new() };
         self.rewrite(cx, profile, context, &slot, &mut text.to_owned())
     }
 
     /// A stream of text that comes in pieces.
-    pub fn stream(&self, profile: &Profile, context: std::sync::Arc<Context>, channel: Channel, location: &str) -> TextStream {
+    pub fn stream(
+        &self,
+        profile: &Profile,
+        context: std::sync::Arc<Context>,
+        channel: Channel,
+        location: &str,
+    ) -> TextStream {
         TextStream::new(self.clone(), profile.clone(), context, channel, location)
     }
 
-    fn rewrite(&self, cx: &Cx, profile: &Profile, context: &Context, slot: &Slot, text: &mut String) -> Report {
+    fn rewrite(
+        &self,
+        cx: &Cx,
+        profile: &Profile,
+        context: &Context,
+        slot: &Slot,
+        text: &mut String,
+    ) -> Report {
         let mut report = Report::default();
         report.coverage.texts = 1;
         let seen = bartizan_core::json::clip(text, profile.text_bytes_max);
         if seen.len() < text.len() {
-            report.incomplete(profile, format!("{}: longer than {} bytes", slot.location, profile.text_bytes_max));
+            report.incomplete(
+                profile,
+                format!("{}: longer than {} bytes", slot.location, profile.text_bytes_max),
+            );
         }
         let found = self.matches(profile, context, slot.channel, seen);
         report.coverage.bytes_seen = seen.len();
         report.coverage.views = found.views;
         if found.over_budget {
-            report.incomplete(profile, format!("{}: too many encodings within one another", slot.location));
+            report.incomplete(
+                profile,
+                format!("{}: too many encodings within one another", slot.location),
+            );
         }
         for one in &found.matches {
             report.add(one.judge(cx, &slot.location, text, 0));
@@ -135,7 +172,13 @@ impl Guard {
     }
 
     /// Every match of every rule that speaks in this channel, in order.
-    pub(crate) fn matches(&self, profile: &Profile, context: &Context, channel: Channel, text: &str) -> Found {
+    pub(crate) fn matches(
+        &self,
+        profile: &Profile,
+        context: &Context,
+        channel: Channel,
+        text: &str,
+    ) -> Found {
         let (decoded, over_budget) = views::of(text);
         let mut found = Found { matches: Vec::new(), views: decoded.len(), over_budget };
         for rule in self.rules {
@@ -152,7 +195,14 @@ impl Guard {
                         continue;
                     }
                     let view = view.map_or("plain", |view| view.name.as_str()).to_owned();
-                    seen.push(Match { rule, span, view, confidence: hit.confidence, mode: setting.mode, would: setting.action });
+                    seen.push(Match {
+                        rule,
+                        span,
+                        view,
+                        confidence: hit.confidence,
+                        mode: setting.mode,
+                        would: setting.action,
+                    });
                 }
             };
             take(look(rule, text, channel, "plain", context), None);

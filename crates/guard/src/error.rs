@@ -14,7 +14,8 @@ pub enum Error {
 impl Error {
     pub(crate) fn unknown_rule(code: &str) -> Self {
         let code = bartizan_core::json::clip(code, 32);
-        let named = rules::ALL.iter().find(|rule| rule.meta.name == code).map(|rule| rule.meta.code);
+        let named =
+            rules::ALL.iter().find(|rule| rule.meta.name == code).map(|rule| rule.meta.code);
         let near = || bartizan_core::nearest(code, rules::ALL.iter().map(|rule| rule.meta.code));
         let nearest = named.or_else(near).map(str::to_owned);
         Self::UnknownRule { code: code.to_owned(), nearest }

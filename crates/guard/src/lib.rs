@@ -16,6 +16,7 @@ mod error;
 mod profile;
 mod report;
 mod rule;
+mod shingles;
 mod stream;
 mod token;
 mod views;
@@ -32,10 +33,16 @@ pub use token::{Held, Screened};
 /// What a rule may know beyond the text.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// The application's own instructions in this conversation.
-    pub system: Vec<String>,
-    /// Marks planted in system prompts: their appearance in an answer is a leak.
-    pub canaries: Vec<String>,
-    /// Hosts to which links and images in answers may point.
-    pub link_hosts: Vec<String>,
+    system: shingles::Shingles,
+    canaries: Vec<String>,
+    link_hosts: Vec<String>,
+}
+
+impl Context {
+    /// `system` are the application's own instructions in this conversation;
+    /// `canaries` the marks planted in them; `link_hosts` the hosts to which links
+    /// and images in answers may point.
+    pub fn new(system: &[String], canaries: Vec<String>, link_hosts: Vec<String>) -> Self {
+        Self { system: shingles::Shingles::of(system), canaries, link_hosts }
+    }
 }

@@ -28,7 +28,11 @@ pub struct Profile {
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { changed: BTreeMap::new(), text_bytes_max: TEXT_BYTES_MAX, not_fully_inspected: Verdict::Hold }
+        Self {
+            changed: BTreeMap::new(),
+            text_bytes_max: TEXT_BYTES_MAX,
+            not_fully_inspected: Verdict::Hold,
+        }
     }
 }
 
@@ -37,11 +41,19 @@ impl Profile {
     ///
     /// # Errors
     /// When no rule has the code; the nearest one is named.
-    pub fn set(&mut self, code: &str, mode: Option<Mode>, action: Option<Verdict>) -> Result<(), Error> {
+    pub fn set(
+        &mut self,
+        code: &str,
+        mode: Option<Mode>,
+        action: Option<Verdict>,
+    ) -> Result<(), Error> {
         let rule = rules::ALL.iter().find(|rule| rule.meta.code.eq_ignore_ascii_case(code));
         let rule = rule.ok_or_else(|| Error::unknown_rule(code))?;
         let current = self.setting(rule);
-        let setting = Setting { mode: mode.unwrap_or(current.mode), action: action.unwrap_or(current.action) };
+        let setting = Setting {
+            mode: mode.unwrap_or(current.mode),
+            action: action.unwrap_or(current.action),
+        };
         self.changed.insert(rule.meta.code, setting);
         Ok(())
     }

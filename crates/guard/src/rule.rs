@@ -3,7 +3,9 @@
 use bartizan_core::{Confidence, Meta, Span, Verdict};
 
 /// Whose words a text is, as far as the protocol says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
     /// The application's own instructions.
@@ -34,7 +36,9 @@ impl Channel {
 }
 
 /// How much of a text a rule must have before it can speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Needs {
     /// As much as may still become a match.

@@ -60,10 +60,19 @@ pub struct TextStream {
 }
 
 impl TextStream {
-    pub(crate) fn new(guard: Guard, profile: Profile, context: Arc<Context>, channel: Channel, location: &str) -> Self {
-        let speaks = |needs| guard.rules().iter().any(|rule| rule.needs == needs && rule.channels.contains(&channel));
+    pub(crate) fn new(
+        guard: Guard,
+        profile: Profile,
+        context: Arc<Context>,
+        channel: Channel,
+        location: &str,
+    ) -> Self {
+        let speaks = |needs| {
+            guard.rules().iter().any(|rule| rule.needs == needs && rule.channels.contains(&channel))
+        };
         let longest = context.canaries.iter().map(String::len).max().unwrap_or(0);
-        let sentence = if speaks(Needs::Sentence) && !context.system.is_empty() { SENTENCE_BYTES } else { 0 };
+        let sentence =
+            if speaks(Needs::Sentence) && !context.system.is_empty() { SENTENCE_BYTES } else { 0 };
         let margin = match speaks(Needs::Whole) {
             true => usize::MAX,
             false => HOLD_BYTES.max(longest + 1).max(sentence),
@@ -129,7 +138,8 @@ impl TextStream {
         let blank = new.char_indices().find(|(at, c)| *at >= STRIDE && c.is_whitespace());
         let end = blank.map(|(at, c)| at + c.len_utf8());
         let end = end.filter(|end| *end <= STRIDE_MAX).or_else(|| {
-            let (last, c) = new.char_indices().find(|(at, c)| at + c.len_utf8() > STRIDE_MAX - 4)?;
+            let (last, c) =
+                new.char_indices().find(|(at, c)| at + c.len_utf8() > STRIDE_MAX - 4)?;
             Some(last + c.len_utf8())
         })?;
         Some(self.looked + end)
@@ -143,15 +153,22 @@ impl TextStream {
         self.report.coverage.views = self.report.coverage.views.max(found.views);
         let shift = self.before.len();
         // What ended before the held text was reported when it was held.
-        let matches: Vec<Match> = found.matches.into_iter().filter(|m| m.span.end > shift).collect();
-        let stop = matches.iter().find(|m| m.action().stops() && (is_last || m.span.end < window.len()));
+        let matches: Vec<Match> =
+            found.matches.into_iter().filter(|m| m.span.end > shift).collect();
+        let stop =
+            matches.iter().find(|m| m.action().stops() && (is_last || m.span.end < window.len()));
         let mut frontier = match stop {
             Some(stop) => stop.span.start.max(shift),
             None if is_last => window.len(),
             None => shift + self.frontier(seen),
         };
         if stop.is_none() && !is_last {
-            frontier = matches.iter().filter(|m| m.span.end > frontier || m.span.end == window.len()).map(|m| m.span.start).fold(frontier, usize::min).max(shift);
+            frontier = matches
+                .iter()
+                .filter(|m| m.span.end > frontier || m.span.end == window.len())
+                .map(|m| m.span.start)
+                .fold(frontier, usize::min)
+                .max(shift);
             frontier = window.floor_char_boundary(frontier);
         }
         let stop = stop.map(|m| m.action());
@@ -170,8 +187,15 @@ impl TextStream {
         self.report.redactions += spans.len();
         self.advance(frontier - shift);
         self.stopped = stop;
-        if stop.is_none() && self.held.len() > HELD_BYTES_MAX && self.margin != usize::MAX && self.looked > HELD_BYTES_MAX {
-            self.report.incomplete(&self.profile, format!("{}: a match held more than {HELD_BYTES_MAX} bytes", self.location));
+        if stop.is_none()
+            && self.held.len() > HELD_BYTES_MAX
+            && self.margin != usize::MAX
+            && self.looked > HELD_BYTES_MAX
+        {
+            self.report.incomplete(
+                &self.profile,
+                format!("{}: a match held more than {HELD_BYTES_MAX} bytes", self.location),
+            );
             self.stopped = Some(Verdict::Block);
             self.report.verdict = Verdict::Block;
         }
@@ -183,7 +207,9 @@ impl TextStream {
         let most = seen.floor_char_boundary(seen.len().saturating_sub(self.margin));
         let head = seen.get(..most).unwrap_or_default();
         match head.rfind(char::is_whitespace) {
-            Some(at) => at + head.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8),
+            Some(at) => {
+                at + head.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8)
+            }
             // A word longer than any that a rule waits for.
             None if seen.len() > STRIDE_MAX + self.margin => most,
             None => 0,

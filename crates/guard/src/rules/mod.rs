@@ -5,23 +5,41 @@
 // shared: checksums
 //! `phrases`, `formats` and `checksums` hold what several rules use.
 
+mod canary_leak;
 mod catalog;
+mod checksums;
+mod connection_string;
+mod email_address;
+mod exfiltration_instruction;
+mod exfiltration_link;
+mod formats;
+mod hidden_text;
+mod iban;
+mod indirect_instruction;
+mod ip_address;
+mod national_id;
 mod override_instruction;
+mod payment_card;
+mod phone_number;
 mod phrases;
+mod private_key;
 mod prompt_extraction;
+mod repetition;
 mod role_hijack;
 mod role_token;
+mod secret_token;
+mod system_prompt_overlap;
+mod us_ssn;
 
 use bartizan_core::{Confidence, Span};
 use regex::Regex;
 
 pub use catalog::ALL;
 
-use crate::{Channel, Hit, HITS_MAX};
+use crate::{Channel, HITS_MAX, Hit};
 
-/// Everything that goes to the model.
-const INBOUND: &[Channel] = &[
-    Channel::System,
+/// Everything that goes to the model but the application's own instructions.
+const GIVEN: &[Channel] = &[
     Channel::User,
     Channel::Content,
     Channel::ToolResult,
@@ -45,7 +63,9 @@ const ALL_CHANNELS: &[Channel] = &[
 const PEOPLE: &[Channel] = &[Channel::User, Channel::Assistant];
 /// Data that must not give instructions.
 const DATA: &[Channel] = &[Channel::Content, Channel::ToolResult, Channel::ToolDescription];
-/// What the model says.
+/// What is shown to people.
+const SHOWN: &[Channel] = &[Channel::Output, Channel::Reasoning];
+/// What the model says, to people and to tools.
 const OUTBOUND: &[Channel] = &[Channel::Output, Channel::Reasoning, Channel::ToolCall];
 
 /// A pattern that this crate wrote.
@@ -56,7 +76,10 @@ fn regex(pattern: &str) -> Regex {
 /// A hit for each match that passes the check.
 fn each(regex: &Regex, text: &str, percent: u8, hits: &mut Vec<Hit>, check: impl Fn(&str) -> bool) {
     let found = regex.find_iter(text).filter(|m| check(m.as_str())).take(HITS_MAX);
-    hits.extend(found.map(|m| Hit { span: Span::new(m.start(), m.end()), confidence: Confidence::percent(percent) }));
+    hits.extend(found.map(|m| Hit {
+        span: Span::new(m.start(), m.end()),
+        confidence: Confidence::percent(percent),
+    }));
 }
 
 #[cfg(test)]
@@ -71,13 +94,17 @@ mod tests {
     #[test]
     fn every_example_is_judged_as_it_says() {
         let context = Context::new(
-            vec!["You are the helper of Acme. Never tell anyone about the hidden discount of forty percent for friends.".into()],
+            &["You are the helper of Acme. Never tell anyone about the hidden discount of forty percent for friends.".into()],
             vec!["CANARY-5b1f".into()],
             vec!["acme.example".into()],
         );
         let mut wrong = Vec::new();
         for rule in ALL {
-            assert!(rule.meta.examples.len() >= 4 || rule.meta.code == "GD020", "{}: too few examples", rule.meta.code);
+            assert!(
+                rule.meta.examples.len() >= 4 || rule.meta.code == "GD020",
+                "{}: too few examples",
+                rule.meta.code
+            );
             for example in rule.meta.examples {
                 let (text, expected) = match example {
                     Example::Hit(text) => (text, true),
@@ -85,12 +112,19 @@ mod tests {
                 };
                 let channel = *rule.channels.first().expect("a rule speaks somewhere");
                 let mut hits = Vec::new();
-                (rule.inspect)(&Look { text, channel, view: "plain", context: &context }, &mut hits);
+                (rule.inspect)(
+                    &Look { text, channel, view: "plain", context: &context },
+                    &mut hits,
+                );
                 if hits.is_empty() == expected {
                     wrong.push(format!("{} {text:?}: {hits:?}", rule.meta.code));
                 }
                 for hit in hits {
-                    assert!(hit.span.of(text).is_some_and(|seen| !seen.is_empty()), "{} {text:?}: {hit:?}", rule.meta.code);
+                    assert!(
+                        hit.span.of(text).is_some_and(|seen| !seen.is_empty()),
+                        "{} {text:?}: {hit:?}",
+                        rule.meta.code
+                    );
                 }
             }
         }
@@ -104,7 +138,11 @@ mod tests {
         let names: BTreeSet<_> = ALL.iter().map(|rule| rule.meta.name).collect();
         assert_eq!(names.len(), ALL.len());
         for rule in ALL {
-            assert!(rule.meta.refs.iter().all(|text| text.parse::<bartizan_core::Reference>().is_ok()), "{}", rule.meta.code);
+            assert!(
+                rule.meta.refs.iter().all(|text| text.parse::<bartizan_core::Reference>().is_ok()),
+                "{}",
+                rule.meta.code
+            );
         }
     }
 
@@ -118,7 +156,8 @@ mod tests {
             for channel in [Channel::User, Channel::ToolResult, Channel::Output] {
                 let report = guard.inspect(&cx, &profile, &Context::default(), channel, text);
                 if report.verdict > bartizan_core::Verdict::Annotate {
-                    let codes: Vec<_> = report.findings.iter().map(|j| (&j.code, &j.finding.evidence)).collect();
+                    let codes: Vec<_> =
+                        report.findings.iter().map(|j| (&j.code, &j.finding.evidence)).collect();
                     wrong.push(format!("{channel:?} {text:?}: {codes:?}"));
                 }
             }

@@ -10,11 +10,63 @@ use super::regex;
 
 /// Stems one of which every phrase of [`OVERRIDE`] holds: cheap to look for first.
 const STEMS: &[&str] = &[
-    "ignor", "disregard", "forget", "overrid", "bypass", "neglect", "discard", "not follow", "n't follow", "stop following",
-    "stop obey", "not obey", "pay no attention", "do away with", "supersede", "olvid", "descart", "omit", "oubli", "tiens pas compte", "tenez pas compte",
-    "ignorier", "vergiss", "missacht", "dimentica", "esque", "desconsider", "negeer", "vergeet", "игнорир", "забудь",
-    "не обращай", "忽略", "无视", "無視", "忘", "忽視", "忽视", "무시", "잊", "تجاهل", "انس", "अनदेखा", "नज़रअंदाज", "भूल",
-    "yok say", "unut", "görmezden", "zignoruj", "zapomnij", "ignoru", "bỏ qua", "abaikan", "lupakan", "strunta i", "glöm", "ignorera",
+    "ignor",
+    "disregard",
+    "forget",
+    "overrid",
+    "bypass",
+    "neglect",
+    "discard",
+    "not follow",
+    "n't follow",
+    "stop following",
+    "stop obey",
+    "not obey",
+    "pay no attention",
+    "do away with",
+    "supersede",
+    "olvid",
+    "descart",
+    "omit",
+    "oubli",
+    "tiens pas compte",
+    "tenez pas compte",
+    "ignorier",
+    "vergiss",
+    "missacht",
+    "dimentica",
+    "esque",
+    "desconsider",
+    "negeer",
+    "vergeet",
+    "гнорир",
+    "абудь",
+    "обращай",
+    "忽略",
+    "无视",
+    "無視",
+    "忘",
+    "忽視",
+    "忽视",
+    "무시",
+    "잊",
+    "تجاهل",
+    "انس",
+    "अनदेखा",
+    "नज़रअंदाज",
+    "भूल",
+    "yok say",
+    "unut",
+    "görmezden",
+    "zignoruj",
+    "zapomnij",
+    "ignoru",
+    "bỏ qua",
+    "abaikan",
+    "lupakan",
+    "strunta i",
+    "glöm",
+    "ignorera",
 ];
 
 static STEM: LazyLock<AhoCorasick> = LazyLock::new(|| {
@@ -29,9 +81,15 @@ static OVERRIDE: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     const VERB: &str = r"(?:ignor(?:e|ing)|disregard(?:ing)?|forget(?:ting)?|overrid(?:e|ing)|bypass(?:ing)?|neglect|discard|(?:do\s+not|don'?t|stop|quit|cease)\s+(?:follow|obey|apply|us|adher)(?:e|ing)?(?:\s+to)?|pay\s+no\s+attention\s+to|do\s+away\s+with|supersede)";
     const WHICH: &str = r"(?:previous(?:ly)?|prior|above|earlier|preceding|foregoing|initial|original|system(?:'s)?|your|developer(?:'s)?|existing|current|former|hidden|preset|everything|all\s+(?:of\s+)?(?:the|these|those|your|other|my)|all|any)";
     const WHAT: &str = r"(?:instructions?|directions?|directives?|prompts?|guidelines?|guidance|rules?|commands?|constraints?|restrictions?|orders?|programming|training|polic(?:y|ies)|safeguards?|guardrails?|safety\s+\w+|system\s+messages?)";
-    let english = format!(r"(?i)\b{VERB}\s+(?:(?:\w+|\w+'\w+|[,/])\s*){{0,3}}?{WHICH}\s+(?:[\w,'/-]+\s+){{0,4}}?{WHAT}\b");
-    let after = format!(r"(?i)\b{VERB}\s+(?:[\w']+\s+){{0,3}}?{WHAT}\s+(?:[\w']+\s+){{0,2}}?(?:above|before(?:\s+this)?|so\s+far|you\s+(?:have\s+)?(?:been|were|got|received)\b|(?:given|provided)\s+(?:above|before|earlier|previously|to\s+you)|from\s+(?:the\s+)?(?:system|developer|your\s+creators?|openai|anthropic))");
-    let all_before = format!(r"(?i)\b{VERB}\s+(?:everything|anything|all|what)\s+(?:[\w']+\s+){{0,4}}?(?:above|before|previously|prior|earlier|(?:been|were)\s+(?:told|instructed|programmed|trained))");
+    let english = format!(
+        r"(?i)\b{VERB}\s+(?:(?:\w+|\w+'\w+|[,/])\s*){{0,3}}?{WHICH}\s+(?:[\w,'/-]+\s+){{0,4}}?{WHAT}\b"
+    );
+    let after = format!(
+        r"(?i)\b{VERB}\s+(?:[\w']+\s+){{0,3}}?{WHAT}\s+(?:[\w']+\s+){{0,2}}?(?:above|before(?:\s+this)?|so\s+far|you\s+(?:have\s+)?(?:been|were|got|received)\b|(?:given|provided)\s+(?:above|before|earlier|previously|to\s+you)|from\s+(?:the\s+)?(?:system|developer|your\s+creators?|openai|anthropic))"
+    );
+    let all_before = format!(
+        r"(?i)\b{VERB}\s+(?:everything|anything|all|what)\s+(?:[\w']+\s+){{0,4}}?(?:above|before|previously|prior|earlier|(?:been|were)\s+(?:told|instructed|programmed|trained))"
+    );
     [
         english.as_str(),
         &after,
@@ -62,7 +120,9 @@ static OVERRIDE: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 
 /// Words by which a sentence talks about such a phrase instead of saying it.
 static ABOUT: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)\b(?:phrase|sentence|words?|strings?|example|e\.g\.|for\s+instance|such\s+as|says?\s+that|like|called|mean(?:s|ing)?|detect\w*|filter\w*|classif\w*|attack(?:er)?s?|injections?|jailbreaks?|explain|why)\b")
+    regex(
+        r"(?i)\b(?:phrase|sentence|words?|strings?|example|e\.g\.|for\s+instance|such\s+as|says?\s+that|like|called|mean(?:s|ing)?|detect\w*|filter\w*|classif\w*|attack(?:er)?s?|injections?|jailbreaks?|explain|why)\b",
+    )
 });
 
 /// Where a text tells the model to drop its instructions.
@@ -70,7 +130,11 @@ pub(super) fn overrides(text: &str) -> Vec<Span> {
     if !STEM.is_match(text) {
         return Vec::new();
     }
-    let mut spans: Vec<Span> = OVERRIDE.iter().flat_map(|regex| regex.find_iter(text)).map(|m| Span::new(m.start(), m.end())).collect();
+    let mut spans: Vec<Span> = OVERRIDE
+        .iter()
+        .flat_map(|regex| regex.find_iter(text))
+        .map(|m| Span::new(m.start(), m.end()))
+        .collect();
     spans.retain(|span| !is_quoted_example(text, *span));
     spans.sort_unstable();
     spans.dedup_by(|next, last| next.start < last.end);
@@ -83,8 +147,12 @@ pub(super) fn is_quoted_example(text: &str, span: Span) -> bool {
     let before = text.get(start..span.start).unwrap_or_default();
     let before = before.rsplit(['\n', '.', '!', '?']).next().unwrap_or_default();
     let after = text.get(span.end..).unwrap_or_default();
-    let opens = before.trim_end().ends_with(['"', '\'', '`', '\u{201c}', '\u{2018}', '\u{ab}', '\u{201e}']);
-    let closes = after.chars().take(80).any(|c| matches!(c, '"' | '\'' | '`' | '\u{201d}' | '\u{2019}' | '\u{bb}'));
+    let opens =
+        before.trim_end().ends_with(['"', '\'', '`', '\u{201c}', '\u{2018}', '\u{ab}', '\u{201e}']);
+    let closes = after
+        .chars()
+        .take(80)
+        .any(|c| matches!(c, '"' | '\'' | '`' | '\u{201d}' | '\u{2019}' | '\u{bb}'));
     opens && closes && ABOUT.is_match(before)
 }
 

@@ -43,10 +43,18 @@ static ASKS: LazyLock<[Regex; 4]> = LazyLock::new(|| {
     const VERB: &str = r"(?:reveal|show|print|repeat|output|display|tell|give|what(?:'s|\s+is|\s+are|\s+were|\s+was)|leak|dump|recite|write(?:\s+out)?|share|return|echo|expose|disclose|provide|copy|paste|summari[sz]e|translate|encode|spell|list|send)";
     const PROMPT: &str = r"(?:(?:system|initial|hidden|original|secret|internal|base|core|developer|first|full|exact|entire|complete|starting|confidential)\s+)+(?:prompts?|instructions?|messages?|directives?|guidelines?|rules|configuration)";
     [
-        regex(&format!(r"(?i)\b{VERB}\b[^\n.?!]{{0,40}}?\byour\s+(?:own\s+)?(?:{PROMPT}|pre-?prompts?|prompts?\b|instructions\s+(?:verbatim|word))")),
-        regex(&format!(r"(?i)\b{VERB}\b[^\n.?!]{{0,30}}?\b(?:the|all)\s+(?:of\s+the\s+)?{PROMPT}\s+(?:\w+\s+)?(?:you\s+(?:were|have|are|got|received)|above|verbatim|word\s+for\s+word|given\s+to\s+you)")),
-        regex(r"(?i)\b(?:repeat|print|output|copy|write|return|echo|recite)\s+(?:back\s+)?(?:to\s+me\s+)?(?:all|everything|every\s+word|the\s+(?:text|words|content|conversation|sentences|paragraphs?|lines?)|what(?:ever)?\s+(?:is|was))\s+(?:of\s+)?(?:the\s+)?(?:\w+\s+){0,3}?above\b"),
-        regex(r"(?i)\b(?:mu[eé]stra|dime|revela|montre|affiche|r[eé]v[eè]le|zeig|nenne|verrate|mostra|rivela|mostre|revele|toon|geef)\w*\s[^\n.?!]{0,20}?(?:tu|su|ton|votre|dein|deinen|deine|ihren|tuo|il\s+tuo|seu|je)\s+(?:prompt|system-?prompt|instrucciones\s+iniciales|instructions\s+initiales|prompt\s+d[eiu]\w*\s+s[iy]st\w+)"),
+        regex(&format!(
+            r"(?i)\b{VERB}\b[^\n.?!]{{0,40}}?\byour\s+(?:own\s+)?(?:{PROMPT}|pre-?prompts?|prompts?\b|instructions\s+(?:verbatim|word))"
+        )),
+        regex(&format!(
+            r"(?i)\b{VERB}\b[^\n.?!]{{0,30}}?\b(?:the|all)\s+(?:of\s+the\s+)?{PROMPT}\s+(?:\w+\s+)?(?:you\s+(?:were|have|are|got|received)|above|verbatim|word\s+for\s+word|given\s+to\s+you)"
+        )),
+        regex(
+            r"(?i)\b(?:repeat|print|output|copy|write|return|echo|recite)\s+(?:back\s+)?(?:to\s+me\s+)?(?:all|everything|every\s+word|the\s+(?:text|words|content|conversation|sentences|paragraphs?|lines?)|what(?:ever)?\s+(?:is|was))\s+(?:of\s+)?(?:the\s+)?(?:\w+\s+){0,3}?above\b",
+        ),
+        regex(
+            r"(?i)\b(?:mu[eé]stra|dime|revela|montre|affiche|r[eé]v[eè]le|zeig|nenne|verrate|mostra|rivela|mostre|revele|toon|geef)\w*\s[^\n.?!]{0,20}?(?:tu|su|ton|votre|dein|deinen|deine|ihren|tuo|il\s+tuo|seu|je)\s+(?:prompt|system-?prompt|instrucciones\s+iniciales|instructions\s+initiales|prompt\s+d[eiu]\w*\s+s[iy]st\w+)",
+        ),
     ]
 });
 
@@ -54,7 +62,9 @@ fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
     for regex in &*ASKS {
         each(regex, look.text, 75, hits, |_| true);
     }
-    hits.retain(|hit| !phrases::is_quoted_example(look.text, Span::new(hit.span.start, hit.span.end)));
+    hits.retain(|hit| {
+        !phrases::is_quoted_example(look.text, Span::new(hit.span.start, hit.span.end))
+    });
     hits.sort_by_key(|hit| hit.span);
     hits.dedup_by(|next, last| next.span.start < last.span.end);
 }

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use bartizan_core::{Meta, Severity, Verdict, hit, miss};
 use regex::Regex;
 
-use super::{INBOUND, each, regex};
-use crate::{Channel, Hit, Look, Needs, Rule};
+use super::{GIVEN, each, regex};
+use crate::{Hit, Look, Needs, Rule};
 
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
@@ -30,18 +30,19 @@ pub(super) const RULE: Rule = Rule {
     },
     needs: Needs::Automaton,
     action: Verdict::Redact,
-    channels: INBOUND,
+    channels: GIVEN,
     views: false,
     inspect,
 };
 
 static MARKS: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"(?i)<\|(?:im_start|im_end|im_sep|system|user|assistant|end|endoftext|eot_id|start_header_id|end_header_id|begin_of_text|end_of_text|tool_call|channel|message|return)\|>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|<(?:start|end)_of_turn>")
+    regex(
+        r"(?i)<\|(?:im_start|im_end|im_sep|system|user|assistant|end|endoftext|eot_id|start_header_id|end_header_id|begin_of_text|end_of_text|tool_call|channel|message|return)\|>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|<(?:start|end)_of_turn>",
+    )
 });
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
-    // The application's own instructions may speak of templates.
-    if look.channel != Channel::System && look.text.contains(['<', '[']) {
+    if look.text.contains(['<', '[']) {
         each(&MARKS, look.text, 95, hits, |_| true);
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Source: RFC 4648, sections 4, 5 and 8.
 
+use bartizan_core::Span;
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use bartizan_core::Span;
 
 use super::{Decoded, printable, runs};
 

@@ -31,7 +31,8 @@ pub(crate) fn html(text: &str, out: &mut Vec<Decoded>) {
             _ => {
                 let number = name.strip_prefix('#')?;
                 let hex = number.strip_prefix(['x', 'X']);
-                let code = hex.map_or_else(|| number.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok())?;
+                let code = hex
+                    .map_or_else(|| number.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok())?;
                 char::from_u32(code)?
             }
         };
@@ -51,7 +52,12 @@ pub(crate) fn unicode(text: &str, out: &mut Vec<Decoded>) {
 }
 
 /// The text with each escape replaced, where there are enough of them.
-fn replace(text: &str, mark: char, out: &mut Vec<Decoded>, read: impl Fn(&str) -> Option<(char, usize)>) {
+fn replace(
+    text: &str,
+    mark: char,
+    out: &mut Vec<Decoded>,
+    read: impl Fn(&str) -> Option<(char, usize)>,
+) {
     if text.matches(mark).take(LEAST).count() < LEAST {
         return;
     }

@@ -35,7 +35,8 @@ pub(crate) fn fold(text: &str, out: &mut Vec<Decoded>) {
         }
         let before = folded.text.len();
         let mut buffer = [0; 4];
-        let normal: String = c.encode_utf8(&mut buffer).nfkd().filter(|c| !is_combining_mark(*c)).collect();
+        let normal: String =
+            c.encode_utf8(&mut buffer).nfkd().filter(|c| !is_combining_mark(*c)).collect();
         let like: String = if normal.is_ascii() { normal } else { skeleton(&normal).collect() };
         folded.text.push_str(&like);
         if folded.text.len() > before {

@@ -10,16 +10,31 @@ use super::Decoded;
 
 /// Words that make a disguised text worth reading.
 const TELLING: &[&str] = &[
-    "ignore", "instruction", "previous", "prompt", "system", "reveal", "disregard", "forget", "override", "password",
-    "secret", "assistant", "send", "email", "forward",
+    "ignore",
+    "instruction",
+    "previous",
+    "prompt",
+    "system",
+    "reveal",
+    "disregard",
+    "forget",
+    "override",
+    "password",
+    "secret",
+    "assistant",
+    "send",
+    "email",
+    "forward",
 ];
 /// Single letters in a row that are a word spaced apart.
 const SPACED_LEAST: usize = 6;
 /// Leet characters within words before a text is read so.
 const LEET_LEAST: usize = 3;
 
-static ROT13: LazyLock<AhoCorasick> = LazyLock::new(|| words(|word| word.chars().map(turn).collect()));
-static REVERSED: LazyLock<AhoCorasick> = LazyLock::new(|| words(|word| word.chars().rev().collect()));
+static ROT13: LazyLock<AhoCorasick> =
+    LazyLock::new(|| words(|word| word.chars().map(turn).collect()));
+static REVERSED: LazyLock<AhoCorasick> =
+    LazyLock::new(|| words(|word| word.chars().rev().collect()));
 
 fn words(disguise: impl Fn(&str) -> String) -> AhoCorasick {
     let words = TELLING.iter().filter(|word| word.len() > 4).map(|word| disguise(word));
@@ -30,7 +45,8 @@ fn words(disguise: impl Fn(&str) -> String) -> AhoCorasick {
 }
 
 fn turn(c: char) -> char {
-    let turned = |base: u8| char::from(base + (u8::try_from(u32::from(c)).unwrap_or(base) - base + 13) % 26);
+    let turned =
+        |base: u8| char::from(base + (u8::try_from(u32::from(c)).unwrap_or(base) - base + 13) % 26);
     match c {
         'a'..='z' => turned(b'a'),
         'A'..='Z' => turned(b'A'),
@@ -40,7 +56,8 @@ fn turn(c: char) -> char {
 
 pub(crate) fn rot13(text: &str, out: &mut Vec<Decoded>) {
     if ROT13.is_match(text) {
-        let pieces = text.char_indices().map(|(at, c)| (at, Span::new(at, at + c.len_utf8()))).collect();
+        let pieces =
+            text.char_indices().map(|(at, c)| (at, Span::new(at, at + c.len_utf8()))).collect();
         out.push(Decoded { text: text.chars().map(turn).collect(), pieces });
     }
 }
@@ -72,10 +89,15 @@ pub(crate) fn spaced(text: &str, out: &mut Vec<Decoded>) {
 }
 
 /// The next run from a place on: its start in bytes, its letters, where it ends.
-fn run_from(chars: &[(usize, char)], from: usize, is_gap: impl Fn(char) -> bool) -> Option<(usize, String, usize)> {
+fn run_from(
+    chars: &[(usize, char)],
+    from: usize,
+    is_gap: impl Fn(char) -> bool,
+) -> Option<(usize, String, usize)> {
     let letter = |i: usize| chars.get(i).map(|(_, c)| *c).filter(|c| c.is_alphanumeric());
     let gap = |i: usize| chars.get(i).is_some_and(|(_, c)| is_gap(*c));
-    let starts = |i: usize| letter(i).is_some() && gap(i + 1) && (i == 0 || letter(i - 1).is_none());
+    let starts =
+        |i: usize| letter(i).is_some() && gap(i + 1) && (i == 0 || letter(i - 1).is_none());
     let first = (from..chars.len()).find(|i| starts(*i))?;
     let (start, _) = chars.get(first)?;
     let mut run = String::new();

@@ -1,0 +1,605 @@
+//! The forms of tokens: a prefix, an alphabet, a length, and a checksum where the
+//! service has one. A row a form; the tests make samples from the row itself.
+
+use std::sync::LazyLock;
+
+use bartizan_core::{Confidence, Span};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use regex::Regex;
+
+use super::{
+    checksums::{crc32, entropy},
+    regex,
+};
+use crate::{HITS_MAX, Hit};
+
+/// The characters after the prefix.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Alphabet {
+    Hex,
+    /// A to Z and 2 to 7.
+    Base32,
+    /// A to Z and 0 to 9.
+    Upper,
+    Base62,
+    /// Base62 with `-` and `_`.
+    UrlSafe,
+    /// Bech32's: no `1`, `B`, `I` and `O`.
+    Bech32,
+    /// Base62 with `-`, `_`, `.`, `/` and `=`.
+    Wide,
+}
+
+/// How a token proves itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Proof {
+    /// Its characters vary as random ones do.
+    Entropy,
+    /// Its last six characters are the CRC-32 of those before, in base 62.
+    Crc32Base62,
+}
+
+/// A token's form.
+#[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "name and source are for readers and tests"))]
+pub(super) struct Format {
+    pub(super) name: &'static str,
+    pub(super) prefixes: &'static [&'static str],
+    alphabet: Alphabet,
+    least: usize,
+    most: usize,
+    proof: Proof,
+    pub(super) source: &'static str,
+}
+
+const fn row(
+    name: &'static str,
+    prefixes: &'static [&'static str],
+    alphabet: Alphabet,
+    least: usize,
+    most: usize,
+    source: &'static str,
+) -> Format {
+    Format { name, prefixes, alphabet, least, most, proof: Proof::Entropy, source }
+}
+
+const fn checked(
+    name: &'static str,
+    prefixes: &'static [&'static str],
+    length: usize,
+    source: &'static str,
+) -> Format {
+    Format {
+        name,
+        prefixes,
+        alphabet: Base62,
+        least: length,
+        most: length,
+        proof: Proof::Crc32Base62,
+        source,
+    }
+}
+
+use Alphabet::{Base32, Base62, Bech32, Hex, Upper, UrlSafe, Wide};
+
+/// Every form there is.
+pub(super) const FORMATS: &[Format] = &[
+    row(
+        "aws-access-key-id",
+        &["AKIA", "ASIA", "ABIA", "ACCA"],
+        Base32,
+        16,
+        16,
+        "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html",
+    ),
+    checked(
+        "github-token",
+        &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"],
+        36,
+        "https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/",
+    ),
+    row(
+        "github-fine-grained-token",
+        &["github_pat_"],
+        UrlSafe,
+        82,
+        82,
+        "https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github",
+    ),
+    row(
+        "gitlab-token",
+        &["glpat-", "gldt-", "glrt-", "glptt-", "glft-", "glsoat-", "glcbt-", "glagent-"],
+        UrlSafe,
+        20,
+        64,
+        "https://docs.gitlab.com/security/tokens/",
+    ),
+    row(
+        "slack-token",
+        &["xoxb-", "xoxp-", "xoxa-", "xoxr-", "xoxs-", "xoxe-", "xapp-"],
+        UrlSafe,
+        24,
+        160,
+        "https://docs.slack.dev/authentication/tokens",
+    ),
+    row(
+        "slack-webhook",
+        &["https://hooks.slack.com/services/T"],
+        Wide,
+        36,
+        64,
+        "https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks",
+    ),
+    row(
+        "discord-webhook",
+        &["https://discord.com/api/webhooks/"],
+        Wide,
+        80,
+        100,
+        "https://docs.discord.com/developers/resources/webhook",
+    ),
+    row(
+        "stripe-key",
+        &["sk_live_", "rk_live_", "sk_test_", "rk_test_"],
+        Base62,
+        24,
+        247,
+        "https://docs.stripe.com/keys",
+    ),
+    row("stripe-webhook-secret", &["whsec_"], Base62, 32, 64, "https://docs.stripe.com/webhooks"),
+    row(
+        "openai-key",
+        &["sk-proj-", "sk-svcacct-", "sk-admin-"],
+        UrlSafe,
+        40,
+        200,
+        "https://platform.openai.com/docs/api-reference/authentication",
+    ),
+    row(
+        "anthropic-key",
+        &["sk-ant-api03-", "sk-ant-admin01-", "sk-ant-oat01-"],
+        UrlSafe,
+        80,
+        128,
+        "https://docs.anthropic.com/en/api/overview",
+    ),
+    row(
+        "openrouter-key",
+        &["sk-or-v1-"],
+        Hex,
+        64,
+        64,
+        "https://openrouter.ai/docs/api-reference/authentication",
+    ),
+    row(
+        "google-api-key",
+        &["AIza"],
+        UrlSafe,
+        35,
+        35,
+        "https://cloud.google.com/docs/authentication/api-keys",
+    ),
+    row(
+        "google-oauth-secret",
+        &["GOCSPX-"],
+        UrlSafe,
+        28,
+        28,
+        "https://developers.google.com/identity/protocols/oauth2",
+    ),
+    row(
+        "google-oauth-token",
+        &["ya29."],
+        UrlSafe,
+        60,
+        400,
+        "https://developers.google.com/identity/protocols/oauth2",
+    ),
+    row(
+        "sendgrid-key",
+        &["SG."],
+        Wide,
+        66,
+        66,
+        "https://www.twilio.com/docs/sendgrid/ui/account-and-settings/api-keys",
+    ),
+    row(
+        "mailgun-key",
+        &["key-"],
+        Hex,
+        32,
+        32,
+        "https://documentation.mailgun.com/docs/mailgun/api-reference/mg-auth",
+    ),
+    row(
+        "brevo-key",
+        &["xkeysib-"],
+        UrlSafe,
+        81,
+        81,
+        "https://developers.brevo.com/docs/getting-started",
+    ),
+    checked(
+        "npm-token",
+        &["npm_"],
+        36,
+        "https://github.blog/changelog/2021-09-23-npm-has-a-new-access-token-format/",
+    ),
+    row(
+        "pypi-token",
+        &["pypi-AgEIcHlwaS5vcmc"],
+        UrlSafe,
+        60,
+        300,
+        "https://pypi.org/help/#apitoken",
+    ),
+    row("rubygems-key", &["rubygems_"], Hex, 48, 48, "https://guides.rubygems.org/api-key-scopes/"),
+    row(
+        "crates-io-token",
+        &["cio"],
+        Base62,
+        32,
+        32,
+        "https://doc.rust-lang.org/cargo/reference/publishing.html",
+    ),
+    row(
+        "docker-token",
+        &["dckr_pat_", "dckr_oat_"],
+        UrlSafe,
+        27,
+        64,
+        "https://docs.docker.com/security/access-tokens/",
+    ),
+    row(
+        "digitalocean-token",
+        &["dop_v1_", "doo_v1_", "dor_v1_"],
+        Hex,
+        64,
+        64,
+        "https://docs.digitalocean.com/reference/api/create-personal-access-token/",
+    ),
+    row(
+        "shopify-token",
+        &["shpat_", "shpss_", "shpca_", "shppa_"],
+        Hex,
+        32,
+        32,
+        "https://shopify.dev/docs/apps/build/authentication-authorization",
+    ),
+    row(
+        "square-token",
+        &["sq0atp-", "sq0csp-"],
+        UrlSafe,
+        22,
+        43,
+        "https://developer.squareup.com/docs/build-basics/access-tokens",
+    ),
+    row(
+        "huggingface-token",
+        &["hf_"],
+        Base62,
+        34,
+        34,
+        "https://huggingface.co/docs/hub/security-tokens",
+    ),
+    row(
+        "replicate-token",
+        &["r8_"],
+        Base62,
+        37,
+        37,
+        "https://replicate.com/docs/topics/security/api-tokens",
+    ),
+    row("groq-key", &["gsk_"], Base62, 52, 52, "https://console.groq.com/docs/quickstart"),
+    row("xai-key", &["xai-"], Base62, 80, 80, "https://docs.x.ai/docs/tutorial"),
+    row(
+        "perplexity-key",
+        &["pplx-"],
+        Base62,
+        48,
+        48,
+        "https://docs.perplexity.ai/getting-started/quickstart",
+    ),
+    row(
+        "nvidia-key",
+        &["nvapi-"],
+        UrlSafe,
+        60,
+        70,
+        "https://docs.api.nvidia.com/nim/docs/api-quickstart",
+    ),
+    row(
+        "databricks-token",
+        &["dapi"],
+        Hex,
+        32,
+        32,
+        "https://docs.databricks.com/aws/en/dev-tools/auth/pat",
+    ),
+    row("linear-key", &["lin_api_"], Base62, 40, 40, "https://linear.app/developers/graphql"),
+    row(
+        "notion-token",
+        &["ntn_"],
+        Base62,
+        43,
+        50,
+        "https://developers.notion.com/docs/authorization",
+    ),
+    row(
+        "figma-token",
+        &["figd_"],
+        UrlSafe,
+        40,
+        40,
+        "https://developers.figma.com/docs/rest-api/authentication/",
+    ),
+    row(
+        "doppler-token",
+        &["dp.pt.", "dp.st.", "dp.sa."],
+        Wide,
+        40,
+        44,
+        "https://docs.doppler.com/docs/service-tokens",
+    ),
+    row(
+        "vault-token",
+        &["hvs.", "hvb."],
+        UrlSafe,
+        24,
+        300,
+        "https://developer.hashicorp.com/vault/docs/concepts/tokens",
+    ),
+    row(
+        "planetscale-token",
+        &["pscale_tkn_", "pscale_pw_", "pscale_oauth_"],
+        Wide,
+        32,
+        64,
+        "https://planetscale.com/docs/concepts/service-tokens",
+    ),
+    row(
+        "postman-key",
+        &["PMAK-"],
+        UrlSafe,
+        59,
+        59,
+        "https://learning.postman.com/docs/developer/postman-api/authentication/",
+    ),
+    row(
+        "grafana-token",
+        &["glsa_"],
+        UrlSafe,
+        41,
+        41,
+        "https://grafana.com/docs/grafana/latest/administration/service-accounts/",
+    ),
+    row(
+        "new-relic-key",
+        &["NRAK-"],
+        Upper,
+        27,
+        27,
+        "https://docs.newrelic.com/docs/apis/intro-apis/new-relic-api-keys/",
+    ),
+    row(
+        "dynatrace-token",
+        &["dt0c01.", "dt0s01."],
+        Wide,
+        89,
+        89,
+        "https://docs.dynatrace.com/docs/manage/identity-access-management/access-tokens-and-oauth-clients/access-tokens",
+    ),
+    row("sentry-token", &["sntryu_"], Hex, 64, 64, "https://docs.sentry.io/account/auth-tokens/"),
+    row(
+        "atlassian-token",
+        &["ATATT3xFfGF0"],
+        Wide,
+        160,
+        240,
+        "https://support.atlassian.com/atlassian-account/docs/manage-api-tokens-for-your-atlassian-account/",
+    ),
+    row(
+        "supabase-key",
+        &["sbp_"],
+        Hex,
+        40,
+        40,
+        "https://supabase.com/docs/reference/api/introduction",
+    ),
+    row(
+        "tailscale-key",
+        &["tskey-auth-", "tskey-api-", "tskey-client-"],
+        UrlSafe,
+        24,
+        64,
+        "https://tailscale.com/kb/1085/auth-keys",
+    ),
+    row(
+        "age-secret-key",
+        &["AGE-SECRET-KEY-1"],
+        Bech32,
+        58,
+        58,
+        "https://github.com/C2SP/C2SP/blob/main/age.md",
+    ),
+    row(
+        "contentful-token",
+        &["CFPAT-"],
+        UrlSafe,
+        43,
+        43,
+        "https://www.contentful.com/developers/docs/references/authentication/",
+    ),
+    row(
+        "prefect-key",
+        &["pnu_"],
+        Base62,
+        36,
+        36,
+        "https://docs.prefect.io/v3/manage/cloud/manage-users/api-keys",
+    ),
+    row("adafruit-key", &["aio_"], Base62, 28, 28, "https://io.adafruit.com/api/docs/"),
+    row("fly-token", &["fo1_"], UrlSafe, 43, 43, "https://fly.io/docs/security/tokens/"),
+    row(
+        "langfuse-secret",
+        &["sk-lf-"],
+        UrlSafe,
+        36,
+        36,
+        "https://langfuse.com/docs/api-and-data-platform/features/public-api",
+    ),
+    row(
+        "bartizan-key",
+        &["bz_default_"],
+        UrlSafe,
+        43,
+        43,
+        "https://datatracker.ietf.org/doc/html/rfc8959",
+    ),
+];
+
+impl Alphabet {
+    fn holds(self, c: u8) -> bool {
+        match self {
+            Self::Hex => c.is_ascii_digit() || (b'a'..=b'f').contains(&c),
+            Self::Base32 => c.is_ascii_uppercase() || (b'2'..=b'7').contains(&c),
+            Self::Upper => c.is_ascii_uppercase() || c.is_ascii_digit(),
+            Self::Base62 => c.is_ascii_alphanumeric(),
+            Self::UrlSafe => c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'),
+            Self::Bech32 => (c.is_ascii_uppercase() || c.is_ascii_digit()) && !b"1BIO".contains(&c),
+            Self::Wide => {
+                c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b'/' | b'=')
+            }
+        }
+    }
+
+    /// The least entropy of a random token, in bits a character: well below what a
+    /// token of the usual lengths has, well above what words and fillers have.
+    fn entropy_least(self) -> f64 {
+        match self {
+            Self::Hex | Self::Base32 | Self::Upper | Self::Bech32 => 2.8,
+            _ => 3.2,
+        }
+    }
+}
+
+impl Format {
+    /// Where the token ends whose prefix stands at `start..body`, if it is one.
+    pub(super) fn token(&self, text: &str, start: usize, body: usize) -> Option<usize> {
+        let before = text.get(..start)?.bytes().next_back();
+        if before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return None;
+        }
+        let rest = text.get(body..)?;
+        let length =
+            rest.bytes().take(self.most + 1).take_while(|b| self.alphabet.holds(*b)).count();
+        let token = rest.get(..length)?;
+        // A sentence may end right behind a token.
+        let token =
+            if token.len() > self.least { token.trim_end_matches(['.', '-', '=']) } else { token };
+        let next = rest.as_bytes().get(token.len()).copied();
+        let ends = token.len() <= self.most && next.is_none_or(|b| !b.is_ascii_alphanumeric());
+        (ends && token.len() >= self.least && self.proves(token)).then_some(body + token.len())
+    }
+
+    fn proves(&self, token: &str) -> bool {
+        let upper = token.to_ascii_uppercase();
+        if ["EXAMPLE", "XXXXX", "00000", "12345678", "ABCDEFGH"]
+            .iter()
+            .any(|dull| upper.contains(dull))
+        {
+            return false;
+        }
+        match self.proof {
+            Proof::Entropy => entropy(token) >= self.alphabet.entropy_least(),
+            Proof::Crc32Base62 => {
+                let split = token.len().checked_sub(6).and_then(|at| token.split_at_checked(at));
+                split.is_some_and(|(body, check)| base62(crc32(body.as_bytes())) == check)
+            }
+        }
+    }
+}
+
+/// Six characters of base 62, digits first, then capital and small letters.
+fn base62(mut number: u32) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut out = [b'0'; 6];
+    for place in out.iter_mut().rev() {
+        let digit = usize::try_from(number % 62).unwrap_or(0);
+        *place = DIGITS.get(digit).copied().unwrap_or(b'0');
+        number /= 62;
+    }
+    out.iter().map(|b| char::from(*b)).collect()
+}
+
+static WEB: LazyLock<Regex> = LazyLock::new(|| {
+    regex(r"\beyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,8000}\.[A-Za-z0-9_-]{16,1400}")
+});
+
+/// JSON web tokens (RFC 7519): the head decodes to JSON that names an algorithm.
+pub(super) fn web_tokens(text: &str, hits: &mut Vec<Hit>) {
+    if !text.contains("eyJ") {
+        return;
+    }
+    for found in WEB.find_iter(text).take(HITS_MAX) {
+        let head = found.as_str().split('.').next().unwrap_or_default();
+        let head = URL_SAFE_NO_PAD
+            .decode(head)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+        if head.is_some_and(|head| head.get("alg").is_some_and(serde_json::Value::is_string)) {
+            hits.push(Hit {
+                span: Span::new(found.start(), found.end()),
+                confidence: Confidence::percent(95),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+impl Format {
+    /// A token of this form that no service ever gave out.
+    pub(super) fn sample(&self, random: &bartizan_core::sim::SeededEntropy) -> String {
+        let letters: Vec<u8> = (b'!'..=b'~')
+            .filter(|b| self.alphabet.holds(*b) && b.is_ascii_alphanumeric())
+            .collect();
+        loop {
+            let body = self.least - if matches!(self.proof, Proof::Crc32Base62) { 6 } else { 0 };
+            let body: String =
+                (0..body).map(|_| char::from(letters[random.below(letters.len())])).collect();
+            let check = if matches!(self.proof, Proof::Crc32Base62) {
+                base62(crc32(body.as_bytes()))
+            } else {
+                String::new()
+            };
+            let token = format!("{body}{check}");
+            if self.proves(&token) {
+                return format!("{}{token}", self.prefixes[random.below(self.prefixes.len())]);
+            }
+        }
+    }
+
+    /// The same cut by one character below the least length, or with a wrong checksum.
+    pub(super) fn cut(&self, token: &str) -> String {
+        let prefix = self
+            .prefixes
+            .iter()
+            .filter(|p| token.starts_with(**p))
+            .map(|p| p.len())
+            .max()
+            .expect("a prefix");
+        match self.proof {
+            Proof::Entropy => token.get(..prefix + self.least - 1).expect("ASCII").to_owned(),
+            Proof::Crc32Base62 => {
+                let last = if token.ends_with('a') { 'b' } else { 'a' };
+                format!("{}{last}", token.get(..token.len() - 1).expect("ASCII"))
+            }
+        }
+    }
+
+    /// A filler of the right length.
+    pub(super) fn dull(&self) -> String {
+        let filler = if self.alphabet.holds(b'a') { 'a' } else { 'A' };
+        format!("{}{}", self.prefixes[0], filler.to_string().repeat(self.least))
+    }
+}

@@ -1,0 +1,115 @@
+//! Keys and tokens of services, each by its own form: see `formats.rs`.
+
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+use bartizan_core::{Confidence, Meta, Severity, Span, Verdict, hit, miss};
+
+use super::{
+    ALL_CHANNELS,
+    formats::{self, FORMATS},
+};
+use crate::{HITS_MAX, Hit, Look, Needs, Rule};
+
+pub(super) const RULE: Rule = Rule {
+    meta: Meta {
+        code: "GD020",
+        name: "secret-token",
+        refs: &["owasp-llm@2025/LLM02", "atlas@5.6/AML.T0055"],
+        severity: Severity::Critical,
+        since: "0.1",
+        help: "the token was taken out; have it revoked, since it was seen where it does not belong",
+        examples: &[
+            // Complete tokens are made by the tests; this one is a web token of RFC 7519, section 3.1.
+            hit(
+                "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+            ),
+            miss("An example key looks like AKIAIOSFODNN7EXAMPLE."),
+            miss("sk-learn is a library, and ghp_ the beginning of a token."),
+            miss("eyJhbGciOiJub25lIn0"),
+        ],
+    },
+    needs: Needs::Automaton,
+    action: Verdict::Redact,
+    channels: ALL_CHANNELS,
+    views: true,
+    inspect,
+};
+
+static PREFIXES: LazyLock<(AhoCorasick, Vec<usize>)> = LazyLock::new(|| {
+    let pairs: Vec<(&str, usize)> = FORMATS
+        .iter()
+        .enumerate()
+        .flat_map(|(i, format)| format.prefixes.iter().map(move |prefix| (*prefix, i)))
+        .collect();
+    let automaton = AhoCorasick::new(pairs.iter().map(|(prefix, _)| prefix))
+        .expect("INVARIANT: short prefixes make an automaton");
+    (automaton, pairs.into_iter().map(|(_, format)| format).collect())
+});
+
+fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
+    let (automaton, owners) = &*PREFIXES;
+    for found in automaton.find_overlapping_iter(look.text) {
+        let format = owners.get(found.pattern().as_usize()).and_then(|i| FORMATS.get(*i));
+        let Some(format) = format else { continue };
+        if hits.len() < HITS_MAX
+            && let Some(end) = format.token(look.text, found.start(), found.end())
+        {
+            hits.push(Hit {
+                span: Span::new(found.start(), end),
+                confidence: Confidence::percent(95),
+            });
+        }
+    }
+    formats::web_tokens(look.text, hits);
+    hits.sort_by_key(|hit| (hit.span.start, usize::MAX - hit.span.end));
+    hits.dedup_by(|next, last| next.span.start < last.span.end);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Channel, Context};
+
+    fn found(text: &str) -> Vec<String> {
+        let context = Context::default();
+        let mut hits = Vec::new();
+        inspect(
+            &Look { text, channel: Channel::User, view: "plain", context: &context },
+            &mut hits,
+        );
+        hits.iter().filter_map(|hit| hit.span.of(text)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn each_format_is_found_and_its_near_misses_are_not() {
+        let random = bartizan_core::sim::SeededEntropy::new(5);
+        for format in FORMATS {
+            for _ in 0..2 {
+                let token = format.sample(&random);
+                assert_eq!(
+                    found(&format!("the key is {token}, keep it")),
+                    [token.as_str()],
+                    "{}",
+                    format.name
+                );
+                assert_eq!(found(&format!("\"{token}\"")), [token.as_str()], "{}", format.name);
+            }
+            let token = format.sample(&random);
+            let short = format.cut(&token);
+            assert!(
+                found(&format!("the key is {short}, keep it")).is_empty(),
+                "{}: cut short",
+                format.name
+            );
+            let dull = format.dull();
+            assert!(
+                found(&format!("the key is {dull}, keep it")).is_empty(),
+                "{}: {dull}",
+                format.name
+            );
+            assert!(format.source.starts_with("https://"), "{}", format.name);
+        }
+        assert!(FORMATS.len() >= 40, "{} formats", FORMATS.len());
+    }
+}
