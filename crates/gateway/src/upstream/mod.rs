@@ -9,6 +9,7 @@ mod answer;
 mod breaker;
 mod config;
 mod error;
+mod passage;
 mod pool;
 mod target;
 #[cfg(test)]
@@ -19,4 +20,5 @@ pub use answer::Answer;
 pub use breaker::Condition;
 pub use config::{Provider, TargetConfig};
 pub use error::{InvalidTarget, UpstreamError};
+pub use passage::Passage;
 pub use pool::{Pool, TargetState, Uninspected};
