@@ -1,4 +1,5 @@
-//! Measures the rules on labelled prompts: `measure PROMPTS.jsonl [--show missed|false [FAMILY]]`.
+//! Measures the rules on labelled prompts: `measure PROMPTS.jsonl [--show missed|false [FAMILY]]`,
+//! or what each rule costs: `measure PROMPTS.jsonl --cost`.
 //!
 //! A line is an object with `label` (1 attack, 0 honest), `family`, `channel` and `text`.
 //! Prints, for each family, how many texts are stopped (blocked, held, or taken apart by a
@@ -7,7 +8,7 @@
 use std::{collections::BTreeMap, env, fs, process::ExitCode, time::Instant};
 
 use bartizan_core::Verdict;
-use bartizan_guard::{Channel, Context, Guard, Profile, Report};
+use bartizan_guard::{Channel, Context, Guard, Look, Profile, Report, rules};
 use serde_json::Value;
 
 /// Codes up to here are about instructions; the others are about data.
@@ -27,6 +28,10 @@ fn main() -> ExitCode {
         eprintln!("usage: measure PROMPTS.jsonl [--show missed|false [FAMILY]]");
         return ExitCode::from(2);
     };
+    if args.get(1).is_some_and(|arg| arg == "--cost") {
+        cost(&lines);
+        return ExitCode::SUCCESS;
+    }
     let show = args.get(2).map(String::as_str);
     let family = args.get(3).map(String::as_str);
     let cx = bartizan_core::sim::cx(1).0;
@@ -62,6 +67,35 @@ fn main() -> ExitCode {
     print(&families);
     eprintln!("{bytes} bytes in {} ms with all views", took.as_millis());
     ExitCode::SUCCESS
+}
+
+/// What each rule costs on honest text as it stands, per kilobyte.
+fn cost(lines: &str) {
+    const ROUNDS: u32 = 5;
+    let rows = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let honest = rows.filter(|row| row.get("label").and_then(Value::as_u64) == Some(0));
+    let texts: Vec<String> =
+        honest.filter_map(|row| Some(row.get("text")?.as_str()?.to_owned())).collect();
+    let kilobytes = texts.iter().map(String::len).sum::<usize>().max(1) as f64 / 1000.0;
+    let context = Context::default();
+    let mut sum = 0.0;
+    for rule in rules::ALL {
+        let channel = rule.channels.first().copied().unwrap_or(Channel::User);
+        let mut hits = Vec::new();
+        let mut once = || {
+            for text in &texts {
+                hits.clear();
+                (rule.inspect)(&Look { text, channel, view: "plain", context: &context }, &mut hits);
+            }
+        };
+        once();
+        let started = Instant::now();
+        (0..ROUNDS).for_each(|_| once());
+        let micros = started.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS) / kilobytes;
+        sum += micros;
+        eprintln!("{} {:28} {micros:7.2} µs/kB", rule.meta.code, rule.meta.name);
+    }
+    eprintln!("all rules {sum:.1} µs/kB");
 }
 
 fn is_caught(report: &Report) -> bool {
