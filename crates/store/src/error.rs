@@ -52,6 +52,10 @@ pub enum Error {
 
     #[error("{class} `{id}` exists already; choose another id, or replace it")]
     Exists { class: String, id: Id },
+    #[error(
+        "the tenant was erased while the record was written; nothing was: try again if the tenant is to come back"
+    )]
+    Erased,
     #[error("there is no {class} `{id}`")]
     NotFound { class: String, id: Id },
     #[error(

@@ -16,6 +16,8 @@
 mod bus;
 mod class;
 mod config;
+#[cfg(test)]
+mod conformance;
 mod cursor;
 mod error;
 mod facets;

@@ -540,7 +540,8 @@ fn refused(written: Written, class: &Class, id: Id, expected: u64) -> Error {
     match written {
         Written::Exists => Error::Exists { class, id },
         Written::Version(found) => Error::Conflict { class, id, expected, found },
-        Written::Missing | Written::KeyGone | Written::Done => Error::NotFound { class, id },
+        Written::KeyGone => Error::Erased,
+        Written::Missing | Written::Done => Error::NotFound { class, id },
     }
 }
 

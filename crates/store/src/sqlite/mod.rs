@@ -280,3 +280,22 @@ impl Repository for Sqlite {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn sqlite_conforms() {
+        let dirs = std::sync::Mutex::new(Vec::new());
+        crate::conformance::all(|| async {
+            let dir = tempfile::tempdir().expect("a directory");
+            let repo = Sqlite::open(dir.path()).await.expect("opened");
+            dirs.lock().expect("not poisoned").push(dir);
+            Arc::new(repo) as Arc<dyn Repository>
+        })
+        .await;
+    }
+}

@@ -13,9 +13,6 @@ use crate::{
 
 /// To find the rarest filter, each is counted this far.
 const RARE_MAX: i64 = 1000;
-/// How many places of damage a check names.
-const DAMAGE_MAX: u32 = 20;
-
 pub(super) const COLUMNS: &str =
     "r.tenant, r.class, r.id, r.time_ms, r.version, r.meta, r.tag, r.sealed IS NOT NULL";
 
@@ -177,9 +174,9 @@ pub(super) async fn classes(readers: &SqlitePool, tenant: &str) -> sqlx::Result<
     sqlx::query_scalar(SQL).bind(tenant.to_owned()).fetch_all(readers).await
 }
 
-/// What SQLite finds wrong with the file.
+/// What SQLite finds wrong with the file: the first twenty places.
 pub(super) async fn damage(connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
-    const SQL: &str = "SELECT * FROM pragma_quick_check(?)";
-    let found: Vec<String> = sqlx::query_scalar(SQL).bind(DAMAGE_MAX).fetch_all(connection).await?;
+    let found: Vec<String> =
+        sqlx::query_scalar("PRAGMA quick_check(20)").fetch_all(connection).await?;
     Ok(found.into_iter().filter(|line| line != "ok").collect())
 }

@@ -64,8 +64,9 @@ impl Source {
     }
 
     fn parse(&self, text: &str) -> Result<Keyring> {
-        let lines = text.split(['\n', ',']).map(str::trim);
-        let digits = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let digits = lines.flat_map(|line| line.split(',')).map(str::trim);
+        let digits = digits.filter(|digits| !digits.is_empty());
         let mut keys = Vec::new();
         for (at, digits) in digits.enumerate() {
             let secret = hex::decode(digits).map(Zeroizing::new).ok_or_else(|| {

@@ -8,7 +8,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use bartizan_core::{Cx, Id, Tenant};
@@ -41,10 +41,19 @@ pub(crate) struct Vault {
     source: Source,
     keyring: RwLock<Arc<Keyring>>,
     // LIMIT: one a tenant, and tenants are made by who operates the store.
-    data_keys: RwLock<HashMap<Tenant, Arc<DataKey>>>,
+    data_keys: RwLock<Known>,
     /// Held while keys are made or wrapped anew.
     changing: tokio::sync::Mutex<()>,
     cx: Cx,
+}
+
+/// The data keys in memory.
+#[derive(Default)]
+struct Known {
+    keys: HashMap<Tenant, Arc<DataKey>>,
+    /// How often one was forgotten: a key that was read before that is not kept, since it may
+    /// be the one that was destroyed.
+    forgotten: u64,
 }
 
 impl Vault {
@@ -91,10 +100,11 @@ impl Vault {
         if let Some(key) = self.cached(tenant) {
             return Ok(Some(key));
         }
+        let forgotten = self.known().forgotten;
         let Some(wrapped) = self.repository.data_key(tenant.as_str()).await? else {
             return Ok(None);
         };
-        self.remember(tenant, &wrapped).map(Some)
+        self.remember(tenant, &wrapped, forgotten).map(Some)
     }
 
     /// The data key of a tenant, made now if it has none.
@@ -103,6 +113,7 @@ impl Vault {
             return Ok(key);
         }
         let _changing = self.changing.lock().await;
+        let forgotten = self.known().forgotten;
         let secret = Zeroizing::new(self.cx.random());
         let mut wrapped = WrappedKey {
             tenant: tenant.to_string(),
@@ -113,7 +124,7 @@ impl Vault {
         };
         self.keyring().wrap(&mut wrapped, &secret, &self.cx)?;
         let stored = self.repository.add_data_key(wrapped).await?.ok_or(Error::Closed)?;
-        self.remember(tenant, &stored)
+        self.remember(tenant, &stored, forgotten)
     }
 
     /// Brings in a tenant's data key from elsewhere. Returns the key that it was, for reading
@@ -133,7 +144,9 @@ impl Vault {
 
     /// Forgets a data key that was destroyed.
     pub(crate) fn forget(&self, tenant: &Tenant) {
-        self.data_keys.write().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+        let mut known = self.data_keys.write().unwrap_or_else(PoisonError::into_inner);
+        known.keys.remove(tenant);
+        known.forgotten += 1;
     }
 
     /// Puts another master key in force; returns its name.
@@ -197,18 +210,30 @@ impl Vault {
         self.keyring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn cached(&self, tenant: &Tenant) -> Option<Arc<DataKey>> {
-        self.data_keys.read().unwrap_or_else(PoisonError::into_inner).get(tenant).cloned()
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.data_keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, tenant: &Tenant, wrapped: &WrappedKey) -> Result<Arc<DataKey>> {
+    fn cached(&self, tenant: &Tenant) -> Option<Arc<DataKey>> {
+        self.known().keys.get(tenant).cloned()
+    }
+
+    /// Unwraps a key, and keeps it unless one was forgotten since it was read.
+    fn remember(
+        &self,
+        tenant: &Tenant,
+        wrapped: &WrappedKey,
+        forgotten: u64,
+    ) -> Result<Arc<DataKey>> {
         let secret = self.keyring().unwrap(wrapped)?.ok_or_else(|| Error::OtherMasterKey {
             place: self.source.to_string(),
             expected: wrapped.master.clone(),
         })?;
         let key = Arc::new(DataKey::new(wrapped.id, &secret)?);
-        let mut keys = self.data_keys.write().unwrap_or_else(PoisonError::into_inner);
-        keys.insert(tenant.clone(), key.clone());
+        let mut known = self.data_keys.write().unwrap_or_else(PoisonError::into_inner);
+        if known.forgotten == forgotten {
+            known.keys.insert(tenant.clone(), key.clone());
+        }
         Ok(key)
     }
 }

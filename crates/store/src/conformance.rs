@@ -1,0 +1,525 @@
+//! What every database must do for the store: one suite, run against each.
+//!
+//! A backend gives a function that opens an empty database, and calls [`all`].
+
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+
+use bartizan_core::{Cx, Id, Timestamp, sim};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, TestRunner},
+};
+
+use crate::{
+    Class, Order, Retention,
+    repository::{
+        Expired, KeyId, Merged, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Sealed,
+        WrappedKey, Written,
+    },
+};
+
+type Repo = Arc<dyn Repository>;
+const FACETS: &[&str] = &["color", "shape"];
+const NOTE: Class = Class { name: "note", facets: FACETS, retention: Retention::FOREVER };
+const KEY: KeyId = [7; 16];
+
+/// Runs every case, each on a database of its own.
+pub(crate) async fn all<F: Future<Output = Repo>>(open: impl Fn() -> F) {
+    rows_come_back_as_they_went(open().await).await;
+    an_id_is_taken_once_within_its_tenant_and_class(open().await).await;
+    a_conflict_in_a_group_stops_nobody_else(open().await).await;
+    replacing_needs_the_expected_version(open().await).await;
+    of_racing_replacements_one_wins(open().await).await;
+    deleted_rows_are_not_found_by_anything(open().await).await;
+    lists_agree_with_a_slow_search(open().await).await;
+    pages_are_cut_by_bytes(open().await).await;
+    tenants_see_nothing_of_each_other(open().await).await;
+    rows_are_found_by_facets_that_came_later(open().await).await;
+    merging_keeps_the_newest(open().await).await;
+    expiry_by_age_and_by_size(open().await).await;
+    a_destroyed_key_takes_no_more_rows(open().await).await;
+    the_first_data_key_stays(open().await).await;
+    events_wait_for_every_subscription(open().await).await;
+    events_and_rows_come_together(open().await).await;
+    a_copy_holds_what_was_there(open().await).await;
+    closed_is_closed(open().await).await;
+}
+
+fn cx() -> (Cx, Arc<sim::ManualClock>) {
+    sim::cx(11)
+}
+
+fn row(cx: &Cx, tenant: &str, color: &str) -> NewRow {
+    let meta = format!("{{\"color\":\"{color}\",\"n\":0.25}}");
+    NewRow {
+        row: Row {
+            tenant: tenant.into(),
+            class: NOTE.name.into(),
+            id: Id::new(cx),
+            time: cx.now(),
+            version: 1,
+            meta,
+            sealed: Sealed::Bytes(vec![0, 255, 10]),
+            tag: cx.random::<32>().to_vec(),
+        },
+        facets: vec![("color".into(), color.into())],
+        key: KEY,
+    }
+}
+
+fn query<'a>(tenant: &'a str, filters: &'a [(&'a str, String)]) -> RowQuery<'a> {
+    RowQuery {
+        tenant,
+        class: NOTE.name,
+        filters,
+        since: None,
+        until: None,
+        after: None,
+        order: Order::Newest,
+        limit: 100,
+        sealed: true,
+    }
+}
+
+fn wrapped(tenant: &str, id: KeyId) -> WrappedKey {
+    WrappedKey {
+        tenant: tenant.into(),
+        id,
+        master: "m1".into(),
+        wrapped: vec![1, 2, 3],
+        time: Timestamp::from_millis(5),
+    }
+}
+
+async fn keyed(repo: &Repo, tenants: &[&str]) {
+    for tenant in tenants {
+        repo.add_data_key(wrapped(tenant, KEY)).await.expect("added");
+    }
+    repo.index(&[&NOTE]).await.expect("indexed");
+}
+
+async fn insert(repo: &Repo, row: &NewRow) -> Written {
+    repo.insert(row.clone(), Vec::new()).await.expect("inserted or refused")
+}
+
+async fn ids(repo: &Repo, query: &RowQuery<'_>) -> Vec<Id> {
+    repo.list(query).await.expect("listed").rows.iter().map(|row| row.id).collect()
+}
+
+async fn rows_come_back_as_they_went(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a"]).await;
+    let full = row(&cx, "a", "red");
+    let mut bare = row(&cx, "a", "it's \"é\" \u{0}\u{1f600} %_");
+    bare.row.sealed = Sealed::Absent;
+    bare.row.version = u64::from(u32::MAX) + 7;
+    bare.row.time = Timestamp::from_millis(-1);
+    for new in [&full, &bare] {
+        assert_eq!(insert(&repo, new).await, Written::Done);
+        let back = repo.get("a", "note", new.row.id).await.expect("read");
+        assert_eq!(back.as_ref(), Some(&new.row));
+    }
+    let unread = RowQuery { sealed: false, ..query("a", &[]) };
+    let rows = repo.list(&unread).await.expect("listed").rows;
+    assert_eq!(
+        rows.iter().map(|r| &r.sealed).collect::<Vec<_>>(),
+        [&Sealed::Unread, &Sealed::Absent]
+    );
+    assert_eq!(repo.get("a", "note", Id::new(&cx)).await.expect("read"), None);
+    assert_eq!(repo.get("a", "other", full.row.id).await.expect("read"), None);
+}
+
+async fn an_id_is_taken_once_within_its_tenant_and_class(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a", "b"]).await;
+    let first = row(&cx, "a", "red");
+    assert_eq!(insert(&repo, &first).await, Written::Done);
+    let mut second = row(&cx, "a", "blue");
+    second.row.id = first.row.id;
+    assert_eq!(insert(&repo, &second).await, Written::Exists);
+    assert_eq!(repo.get("a", "note", first.row.id).await.expect("read"), Some(first.row.clone()));
+    second.row.tenant = "b".into();
+    assert_eq!(insert(&repo, &second).await, Written::Done);
+    second.row.tenant = "a".into();
+    second.row.class = "other".into();
+    assert_eq!(insert(&repo, &second).await, Written::Done);
+}
+
+async fn a_conflict_in_a_group_stops_nobody_else(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a"]).await;
+    let taken = row(&cx, "a", "red");
+    assert_eq!(insert(&repo, &taken).await, Written::Done);
+    let mut group: Vec<NewRow> = (0..40).map(|_| row(&cx, "a", "blue")).collect();
+    group[7].row.id = taken.row.id;
+    group[8].key = [9; 16];
+    group[20].row.id = group[19].row.id;
+    let puts = group.iter().map(|row| repo.insert(row.clone(), Vec::new()));
+    let written: Vec<Written> = futures_util::future::join_all(puts)
+        .await
+        .into_iter()
+        .map(|w| w.expect("answered"))
+        .collect();
+    assert_eq!(written[7], Written::Exists);
+    assert_eq!(written[8], Written::KeyGone);
+    let pair: BTreeSet<bool> = [written[19], written[20]].map(|w| w == Written::Done).into();
+    assert_eq!(pair.len(), 2, "one of two rows with the same id");
+    assert_eq!(written.iter().filter(|w| **w == Written::Done).count(), 37);
+    assert_eq!(ids(&repo, &query("a", &[("color", "blue".into())])).await.len(), 37);
+}
+
+async fn replacing_needs_the_expected_version(repo: Repo) {
+    let (cx, clock) = cx();
+    keyed(&repo, &["a"]).await;
+    let first = row(&cx, "a", "red");
+    insert(&repo, &first).await;
+    clock.advance_ms(5);
+    let mut second = first.clone();
+    second.row.version = 2;
+    second.row.meta = "{\"color\":\"blue\"}".into();
+    second.facets = vec![("color".into(), "blue".into())];
+    let replace = |row: NewRow, expected| {
+        let repo = repo.clone();
+        async move { repo.replace(row, expected, FACETS).await.expect("answered") }
+    };
+    assert_eq!(replace(second.clone(), 2).await, Written::Version(1));
+    assert_eq!(replace(second.clone(), 1).await, Written::Done);
+    assert_eq!(replace(second.clone(), 1).await, Written::Version(2));
+    assert_eq!(repo.get("a", "note", first.row.id).await.expect("read"), Some(second.row.clone()));
+    assert_eq!(ids(&repo, &query("a", &[("color", "red".into())])).await, []);
+    assert_eq!(ids(&repo, &query("a", &[("color", "blue".into())])).await, [first.row.id]);
+    assert_eq!(replace(row(&cx, "a", "red"), 1).await, Written::Missing);
+    let keyless = NewRow { key: [9; 16], ..second };
+    assert_eq!(replace(keyless, 2).await, Written::KeyGone);
+}
+
+async fn of_racing_replacements_one_wins(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a"]).await;
+    let mut next = row(&cx, "a", "red");
+    insert(&repo, &next).await;
+    for version in 1..=5 {
+        next.row.version = version + 1;
+        let racing = (0..8).map(|_| repo.replace(next.clone(), version, FACETS));
+        let done = futures_util::future::join_all(racing).await;
+        let wins = done.iter().filter(|w| matches!(w, Ok(Written::Done))).count();
+        assert_eq!(wins, 1, "version {version}");
+    }
+}
+
+async fn deleted_rows_are_not_found_by_anything(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a"]).await;
+    let (gone, stays) = (row(&cx, "a", "red"), row(&cx, "a", "red"));
+    insert(&repo, &gone).await;
+    insert(&repo, &stays).await;
+    assert!(!repo.delete("b", "note", gone.row.id, FACETS).await.expect("answered"));
+    assert!(repo.delete("a", "note", gone.row.id, FACETS).await.expect("deleted"));
+    assert!(!repo.delete("a", "note", gone.row.id, FACETS).await.expect("answered"));
+    assert_eq!(repo.get("a", "note", gone.row.id).await.expect("read"), None);
+    assert_eq!(ids(&repo, &query("a", &[])).await, [stays.row.id]);
+    assert_eq!(ids(&repo, &query("a", &[("color", "red".into())])).await, [stays.row.id]);
+    let counted = repo.count("a", "note", "color").await.expect("counted");
+    assert_eq!(counted, [("red".to_owned(), 1)]);
+}
+
+/// A thousand random queries over random rows, page by page, against a filter over a list.
+async fn lists_agree_with_a_slow_search(repo: Repo) {
+    let (cx, clock) = cx();
+    keyed(&repo, &["a"]).await;
+    let random = sim::SeededEntropy::new(5);
+    let (colors, shapes) = (["red", "blue", "rare"], ["round", "square"]);
+    let mut rows = Vec::new();
+    for n in 0..150 {
+        // Several rows a millisecond, so that ids decide.
+        clock.advance_ms(i64::from(n % 4 == 0));
+        let color = colors[if n % 40 == 0 { 2 } else { random.below(2) }];
+        let mut new = row(&cx, "a", color);
+        new.facets.push(("shape".into(), shapes[random.below(2)].into()));
+        assert_eq!(insert(&repo, &new).await, Written::Done);
+        rows.push(new);
+    }
+    let start = rows[0].row.time.millis();
+    let filter = vec((any::<bool>(), 0usize..3), 0..3);
+    let times = (proptest::option::of(-2i64..45), proptest::option::of(-2i64..45));
+    let strategy = (filter, times, any::<bool>(), 1u16..60);
+    let mut runner = TestRunner::new(Config::default());
+    for _ in 0..200 {
+        let (filter, (since, until), newest, limit) =
+            strategy.new_tree(&mut runner).expect("a query").current();
+        let filters: Vec<(&str, String)> = filter
+            .into_iter()
+            .map(|(color, at)| match color {
+                true => ("color", colors[at].to_owned()),
+                false => ("shape", shapes[at % 2].to_owned()),
+            })
+            .collect();
+        let at = |millis: Option<i64>| millis.map(|ms| Timestamp::from_millis(start + ms));
+        let order = if newest { Order::Newest } else { Order::Oldest };
+        let asked =
+            RowQuery { since: at(since), until: at(until), order, limit, ..query("a", &filters) };
+        assert_eq!(walk(&repo, asked.clone()).await, slow(&rows, &asked), "{asked:?}");
+    }
+}
+
+async fn walk(repo: &Repo, mut query: RowQuery<'_>) -> Vec<Id> {
+    let mut found = Vec::new();
+    loop {
+        let page = repo.list(&query).await.expect("listed");
+        assert!(page.rows.len() <= usize::from(query.limit));
+        found.extend(page.rows.iter().map(|row| row.id));
+        if !page.more {
+            return found;
+        }
+        let last = page.rows.last().expect("more after nothing");
+        query.after = Some(Place { time: last.time, id: last.id });
+    }
+}
+
+fn slow(rows: &[NewRow], query: &RowQuery<'_>) -> Vec<Id> {
+    let fits = |new: &&NewRow| {
+        let has = |(facet, value): &(&str, String)| {
+            new.facets.iter().any(|(f, v)| f == facet && v == value)
+        };
+        query.filters.iter().all(has)
+            && query.since.is_none_or(|since| new.row.time >= since)
+            && query.until.is_none_or(|until| new.row.time < until)
+    };
+    let mut found: Vec<_> =
+        rows.iter().filter(fits).map(|new| (new.row.time, new.row.id)).collect();
+    found.sort_unstable();
+    if query.order == Order::Newest {
+        found.reverse();
+    }
+    found.into_iter().map(|(_, id)| id).collect()
+}
+
+async fn pages_are_cut_by_bytes(repo: Repo) {
+    let (cx, clock) = cx();
+    keyed(&repo, &["a"]).await;
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        clock.advance_ms(1);
+        let mut large = row(&cx, "a", "red");
+        large.row.sealed = Sealed::Bytes(vec![0; 20 << 20]);
+        insert(&repo, &large).await;
+        expected.insert(0, large.row.id);
+    }
+    let first = repo.list(&query("a", &[])).await.expect("listed");
+    assert_eq!((first.rows.len(), first.more), (1, true));
+    assert_eq!(walk(&repo, query("a", &[])).await, expected);
+}
+
+async fn tenants_see_nothing_of_each_other(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a", "b"]).await;
+    let theirs = row(&cx, "b", "red");
+    insert(&repo, &theirs).await;
+    let id = theirs.row.id;
+    let red = [("color", "red".to_owned())];
+    assert_eq!(repo.get("a", "note", id).await.expect("read"), None);
+    assert_eq!(ids(&repo, &query("a", &[])).await, []);
+    assert_eq!(ids(&repo, &query("a", &red)).await, []);
+    assert_eq!(repo.count("a", "note", "color").await.expect("counted"), []);
+    assert_eq!(repo.classes("a").await.expect("read"), Vec::<String>::new());
+    let mut mine = theirs.clone();
+    mine.row.tenant = "a".into();
+    mine.row.version = 2;
+    assert_eq!(repo.replace(mine, 1, FACETS).await.expect("answered"), Written::Missing);
+    assert!(!repo.delete("a", "note", id, FACETS).await.expect("answered"));
+    for which in [Expired::Before(cx.now().after(Duration::from_secs(9))), Expired::Beyond(0)] {
+        assert_eq!(repo.expire("a", "note", which, FACETS).await.expect("swept"), 0);
+    }
+    assert_eq!(repo.erase("a", cx.now()).await.expect("erased"), 0);
+    assert_eq!(repo.get("b", "note", id).await.expect("read"), Some(theirs.row));
+    assert_eq!(ids(&repo, &query("b", &red)).await, [id]);
+    assert!(repo.data_key("b").await.expect("read").is_some());
+}
+
+async fn rows_are_found_by_facets_that_came_later(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a"]).await;
+    let mut new = row(&cx, "a", "red");
+    new.row.meta = "{\"color\":\"red\",\"size\":[3,4]}".into();
+    insert(&repo, &new).await;
+    let sized = [("size", "4".to_owned())];
+    assert_eq!(ids(&repo, &query("a", &sized)).await, []);
+    let wider = Class { facets: &["size"], ..NOTE };
+    repo.index(&[&wider]).await.expect("indexed");
+    assert_eq!(ids(&repo, &query("a", &sized)).await, [new.row.id]);
+    assert_eq!(ids(&repo, &query("a", &[("color", "red".into())])).await, []);
+}
+
+async fn merging_keeps_the_newest(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a"]).await;
+    let old = row(&cx, "a", "red");
+    let mut newer = old.clone();
+    newer.row.version = 4;
+    newer.facets = vec![("color".into(), "blue".into())];
+    newer.row.meta = "{\"color\":\"blue\"}".into();
+    let keyless = NewRow { key: [9; 16], ..row(&cx, "a", "red") };
+    let merge = |rows: Vec<NewRow>| {
+        let repo = repo.clone();
+        async move { repo.merge(rows, FACETS).await.expect("merged") }
+    };
+    let first = merge(vec![old.clone(), keyless]).await;
+    assert_eq!(first, [Merged::Added, Merged::KeyGone]);
+    assert_eq!(
+        merge(vec![old.clone(), newer.clone(), old.clone()]).await,
+        [Merged::Kept, Merged::Updated, Merged::Kept]
+    );
+    assert_eq!(repo.get("a", "note", old.row.id).await.expect("read"), Some(newer.row));
+    assert_eq!(ids(&repo, &query("a", &[("color", "red".into())])).await, []);
+}
+
+async fn expiry_by_age_and_by_size(repo: Repo) {
+    let (cx, clock) = cx();
+    keyed(&repo, &["a"]).await;
+    let mut expected = Vec::new();
+    for _ in 0..10 {
+        let new = row(&cx, "a", "red");
+        insert(&repo, &new).await;
+        expected.push(new.row.id);
+        clock.advance_ms(10);
+    }
+    let start = cx.now().before(Duration::from_millis(100));
+    let expire = |which| {
+        let repo = repo.clone();
+        async move { repo.expire("a", "note", which, FACETS).await.expect("swept") }
+    };
+    // Exactly at the bound is not before it.
+    let bound = start.after(Duration::from_millis(30));
+    assert_eq!(expire(Expired::Before(bound)).await, 3);
+    assert_eq!(expire(Expired::Before(bound)).await, 0);
+    let size = row(&cx, "a", "red").row.bytes();
+    assert_eq!(expire(Expired::Beyond(size * 7)).await, 0);
+    assert_eq!(expire(Expired::Beyond(size * 7 - 1)).await, 1);
+    assert_eq!(expire(Expired::Beyond(size * 2)).await, 4);
+    let left = RowQuery { order: Order::Oldest, ..query("a", &[]) };
+    assert_eq!(ids(&repo, &left).await, expected[8..]);
+    assert_eq!(repo.count("a", "note", "color").await.expect("counted"), [("red".to_owned(), 2)]);
+}
+
+async fn a_destroyed_key_takes_no_more_rows(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a"]).await;
+    insert(&repo, &row(&cx, "a", "red")).await;
+    repo.subscribe("s").await.expect("subscribed");
+    repo.publish(vec![event(&cx, "a"), event(&cx, "b")]).await.expect("published");
+    assert_eq!(repo.erase("a", cx.now()).await.expect("erased"), 1);
+    assert_eq!(repo.data_key("a").await.expect("read"), None);
+    assert_eq!(ids(&repo, &query("a", &[])).await, []);
+    assert_eq!(repo.count("a", "note", "color").await.expect("counted"), []);
+    let left = repo.outbox(0, 10).await.expect("read");
+    assert_eq!(left.iter().map(|e| e.tenant.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(insert(&repo, &row(&cx, "a", "red")).await, Written::KeyGone);
+    assert_eq!(repo.add_data_key(wrapped("a", KEY)).await.expect("answered"), None);
+    let fresh = wrapped("a", [8; 16]);
+    assert_eq!(repo.add_data_key(fresh.clone()).await.expect("added"), Some(fresh));
+    assert_eq!(insert(&repo, &row(&cx, "a", "red")).await, Written::KeyGone);
+    let again = NewRow { key: [8; 16], ..row(&cx, "a", "red") };
+    assert_eq!(insert(&repo, &again).await, Written::Done);
+}
+
+async fn the_first_data_key_stays(repo: Repo) {
+    let first = wrapped("a", KEY);
+    assert_eq!(repo.add_data_key(first.clone()).await.expect("added"), Some(first.clone()));
+    let late = wrapped("a", [8; 16]);
+    assert_eq!(repo.add_data_key(late).await.expect("kept"), Some(first.clone()));
+    let anew = WrappedKey { master: "m2".into(), wrapped: vec![4], ..first };
+    repo.rewrap(&anew).await.expect("wrapped anew");
+    assert_eq!(repo.data_key("a").await.expect("read"), Some(anew.clone()));
+    assert_eq!(repo.data_keys().await.expect("read"), [anew]);
+}
+
+fn event(cx: &Cx, tenant: &str) -> OutboxRow {
+    OutboxRow {
+        place: 0,
+        tenant: tenant.into(),
+        id: Id::new(cx),
+        entity: "e".into(),
+        time: cx.now(),
+        body: vec![0, 1, 255],
+    }
+}
+
+async fn events_wait_for_every_subscription(repo: Repo) {
+    let (cx, clock) = cx();
+    repo.publish(vec![event(&cx, "a")]).await.expect("published");
+    assert_eq!(repo.outbox(0, 10).await.expect("read"), [], "nobody waits");
+    let start = repo.subscribe("one").await.expect("subscribed");
+    let events: Vec<OutboxRow> = (0..5).map(|_| event(&cx, "a")).collect();
+    repo.publish(events.clone()).await.expect("published");
+    assert_eq!(repo.subscribe("one").await.expect("again"), start);
+    let rows = repo.outbox(start, 10).await.expect("read");
+    let plain = |row: &OutboxRow| OutboxRow { place: 0, ..row.clone() };
+    assert_eq!(rows.iter().map(plain).collect::<Vec<_>>(), events);
+    assert!(rows.windows(2).all(|pair| pair[0].place < pair[1].place));
+    assert_eq!(repo.outbox(rows[1].place, 2).await.expect("read"), rows[2..4]);
+
+    let late = repo.subscribe("two").await.expect("subscribed");
+    assert_eq!(late, rows[4].place, "a new subscription starts at the end");
+    repo.acknowledge("one", rows[2].place).await.expect("noted");
+    repo.acknowledge("one", rows[1].place).await.expect("never backwards");
+    assert_eq!(repo.outbox(0, 10).await.expect("read"), rows[3..]);
+    repo.acknowledge("one", rows[4].place).await.expect("noted");
+    assert_eq!(repo.outbox(0, 10).await.expect("read"), []);
+
+    repo.publish(vec![event(&cx, "a")]).await.expect("published");
+    let next = repo.outbox(0, 10).await.expect("read");
+    assert!(next[0].place > rows[4].place, "places are never given twice");
+    clock.advance_ms(100);
+    assert_eq!(repo.drop_events(next[0].time).await.expect("swept"), 0);
+    assert_eq!(repo.drop_events(cx.now()).await.expect("swept"), 1);
+    repo.publish(vec![event(&cx, "a")]).await.expect("published");
+    repo.unsubscribe("one").await.expect("ended");
+    assert_eq!(repo.outbox(0, 10).await.expect("read").len(), 1, "two still waits");
+    repo.unsubscribe("two").await.expect("ended");
+    assert_eq!(repo.outbox(0, 10).await.expect("read"), []);
+}
+
+async fn events_and_rows_come_together(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a"]).await;
+    repo.subscribe("s").await.expect("subscribed");
+    let new = row(&cx, "a", "red");
+    let first = repo.insert(new.clone(), vec![event(&cx, "a")]).await;
+    assert_eq!(first.expect("inserted"), Written::Done);
+    let second = repo.insert(new, vec![event(&cx, "a"), event(&cx, "a")]).await;
+    assert_eq!(second.expect("answered"), Written::Exists);
+    assert_eq!(repo.outbox(0, 10).await.expect("read").len(), 1);
+}
+
+async fn a_copy_holds_what_was_there(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a"]).await;
+    insert(&repo, &row(&cx, "a", "red")).await;
+    repo.flush().await.expect("flushed");
+    repo.compact().await.expect("compacted");
+    assert_eq!(repo.check().await.expect("checked"), Vec::<String>::new());
+    let dir = tempfile::tempdir().expect("a directory");
+    let to = dir.path().join("copy");
+    repo.backup(&to).await.expect("copied");
+    assert!(to.metadata().expect("there").len() > 0);
+    assert!(repo.backup(&to).await.is_err(), "never over another file");
+}
+
+async fn closed_is_closed(repo: Repo) {
+    let (cx, _) = cx();
+    keyed(&repo, &["a"]).await;
+    let new = row(&cx, "a", "red");
+    let puts: Vec<_> = (0..20).map(|_| row(&cx, "a", "red")).collect();
+    let puts = puts.into_iter().map(|row| repo.insert(row, Vec::new()));
+    let (written, closed) =
+        futures_util::future::join(futures_util::future::join_all(puts), repo.close()).await;
+    closed.expect("closed");
+    for written in written {
+        assert!(matches!(written, Ok(Written::Done) | Err(crate::Error::Closed)), "{written:?}");
+    }
+    assert!(matches!(repo.insert(new.clone(), Vec::new()).await, Err(crate::Error::Closed)));
+    assert!(matches!(repo.get("a", "note", new.row.id).await, Err(crate::Error::Closed)));
+    assert!(repo.replace(new, 1, FACETS).await.is_err());
+}
