@@ -2,7 +2,7 @@
 
 use super::{
     canary_leak, connection_string, email_address, exfiltration_instruction, exfiltration_link,
-    hidden_text, iban, indirect_instruction, ip_address, national_id, override_instruction,
+    hidden_text, iban, indirect_instruction, ip_address, jailbreak_persona, national_id, override_instruction,
     payment_card, phone_number, private_key, prompt_extraction, repetition, role_hijack,
     role_token, secret_token, system_prompt_overlap, us_ssn,
 };
@@ -16,6 +16,7 @@ pub const ALL: &[&Rule] = &[
     &role_token::RULE,
     &indirect_instruction::RULE,
     &exfiltration_instruction::RULE,
+    &jailbreak_persona::RULE,
     &hidden_text::RULE,
     &secret_token::RULE,
     &private_key::RULE,
