@@ -75,6 +75,8 @@ struct Shared {
     note: String,
     cosignatures: String,
     verifier: VerifierKey,
+    /// Why nothing more is written.
+    broken: Option<Error>,
 }
 
 /// A ledger. Clones share it; it closes when the last one is dropped.
@@ -169,6 +171,7 @@ impl Ledger {
             note,
             cosignatures: String::new(),
             verifier: key.verifier(),
+            broken: None,
         };
         let ledger = Self::start(dir, cx, key, shared, lock)?;
         if is_new {
@@ -253,6 +256,14 @@ impl Ledger {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
             mpsc::error::TrySendError::Closed(_) => Error::Closed,
         })
+    }
+
+    /// Whether entries can be written.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub fn check(&self) -> Result<(), Error> {
+        self.shared().broken.clone().map_or(Ok(()), Err)
     }
 
     /// The newest head.
@@ -456,7 +467,9 @@ impl Writer {
         let written = match &self.broken {
             Some(error) => Err(error.clone()),
             None => self.write(&batch, rotation).inspect_err(|error| {
-                self.broken = Some(Error::ReadOnly { problem: error.to_string() });
+                let broken = Some(Error::ReadOnly { problem: error.to_string() });
+                self.broken.clone_from(&broken);
+                self.shared.write().unwrap_or_else(PoisonError::into_inner).broken = broken;
             }),
         };
         match written {

@@ -13,7 +13,7 @@ mod passage;
 mod pool;
 mod target;
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, reason = "a test may fail loudly")]
+#[allow(clippy::indexing_slicing, clippy::panic, reason = "a test may fail loudly")]
 mod tests;
 
 pub use answer::Answer;

@@ -1,0 +1,213 @@
+//! What is written about a request: an entry in the ledger before anything is
+//! delivered, an entry when it has ended, and a record for people to look at.
+
+use bartizan_core::{Activity, Event, EventClass, Id, Severity, Timestamp, Verdict};
+use bartizan_guard::{Judged, Report};
+use bartizan_ledger::Entry;
+use bartizan_store::{Class, Retention};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// A request and what was decided about it.
+pub const DECISION: Class = Class {
+    name: "decision",
+    facets: &["verdict", "route", "model", "key", "protocol", "status", "rules"],
+    retention: Retention::days(90),
+};
+/// A finding in a request or an answer.
+pub const FINDING: Class = Class {
+    name: "finding",
+    facets: &["code", "severity", "route", "direction", "request"],
+    retention: Retention::days(365),
+};
+
+/// What a request is called in the ledger, in records and to the client.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) id: Id,
+    pub(crate) time: Timestamp,
+    pub(crate) tenant_tag: String,
+    pub(crate) key: Id,
+    pub(crate) route: String,
+    pub(crate) model: String,
+    pub(crate) protocol: &'static str,
+    /// A keyed digest of the end user's name.
+    pub(crate) end_user: Option<String>,
+    /// A keyed digest of the request's body.
+    pub(crate) prompt: String,
+}
+
+/// One direction's judgement, as the ledger has it: codes and counts, no text.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Judgement {
+    pub(crate) verdict: Verdict,
+    /// Codes of the rules that found something, in order, each once.
+    pub(crate) rules: Vec<String>,
+    pub(crate) findings: usize,
+    /// Parts that no inspector saw, and why, by kind.
+    pub(crate) unseen: usize,
+    pub(crate) not_fully_inspected: usize,
+}
+
+impl Judgement {
+    pub(crate) fn of(report: &Report) -> Self {
+        let mut rules: Vec<String> =
+            report.findings.iter().map(|judged| judged.code.clone()).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        Self {
+            verdict: report.verdict,
+            rules,
+            findings: report.findings.len(),
+            unseen: report.coverage.unseen.len(),
+            not_fully_inspected: report.coverage.not_fully_inspected.len(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "verdict": self.verdict, "rules": self.rules, "findings": self.findings,
+            "unseen": self.unseen, "not_fully_inspected": self.not_fully_inspected,
+        })
+    }
+}
+
+/// The entry of the decision about a request, durable before the first byte is delivered.
+pub(crate) fn decided(
+    subject: &Subject,
+    judgement: &Judgement,
+    approval: Option<Id>,
+    opaque: &[String],
+) -> Entry {
+    let mut entry = Entry::new("gateway.decision")
+        .tenant(&subject.tenant_tag)
+        .actor(&format!("key:{}", subject.key))
+        .subject(&format!("request:{}", subject.id))
+        .with("route", subject.route.as_str())
+        .with("model", clip(&subject.model))
+        .with("protocol", subject.protocol)
+        .with("prompt", subject.prompt.as_str())
+        .with("judgement", judgement.json());
+    if let Some(end_user) = &subject.end_user {
+        entry = entry.with("end_user", end_user.as_str());
+    }
+    if let Some(approval) = approval {
+        entry = entry.with("approval", approval.to_string());
+    }
+    if !opaque.is_empty() {
+        entry = entry.with("not_inspected", opaque.to_vec());
+    }
+    entry
+}
+
+/// How a request ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) status: u16,
+    /// Why it ended otherwise than by a whole answer, such as `client_gone`.
+    pub(crate) cut: Option<&'static str>,
+    pub(crate) target: Option<String>,
+    pub(crate) judgement: Option<Judgement>,
+    /// A keyed digest of the text that was delivered.
+    pub(crate) output: Option<String>,
+    pub(crate) tokens_in: u64,
+    pub(crate) tokens_out: u64,
+}
+
+/// The entry of a request's end, durable before its last byte is delivered.
+pub(crate) fn ended(subject: &Subject, outcome: &Outcome) -> Entry {
+    let mut entry = Entry::new("gateway.outcome")
+        .tenant(&subject.tenant_tag)
+        .actor(&format!("key:{}", subject.key))
+        .subject(&format!("request:{}", subject.id))
+        .with("status", outcome.status)
+        .with("tokens_in", clamp(outcome.tokens_in))
+        .with("tokens_out", clamp(outcome.tokens_out));
+    if let Some(cut) = outcome.cut {
+        entry = entry.with("cut", cut);
+    }
+    if let Some(target) = &outcome.target {
+        entry = entry.with("target", clip(target));
+    }
+    if let Some(output) = &outcome.output {
+        entry = entry.with("output", output.as_str());
+    }
+    if let Some(judgement) = &outcome.judgement {
+        entry = entry.with("judgement", judgement.json());
+    }
+    entry
+}
+
+/// The record's clear metadata.
+pub(crate) fn meta(
+    subject: &Subject,
+    prompt: &Judgement,
+    outcome: &Outcome,
+    entry: Option<u64>,
+    took_ms: u64,
+) -> Map<String, Value> {
+    let out_rules = outcome.judgement.iter().flat_map(|j| j.rules.iter());
+    let mut rules: Vec<&String> = prompt.rules.iter().chain(out_rules).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    let verdict =
+        prompt.verdict.max(outcome.judgement.as_ref().map_or(Verdict::Allow, |j| j.verdict));
+    let meta = json!({
+        "verdict": verdict, "route": subject.route, "model": clip(&subject.model), "key": subject.key,
+        "protocol": subject.protocol, "status": outcome.status.to_string(), "rules": rules,
+        "end_user": subject.end_user, "input": prompt.json(),
+        "output": outcome.judgement.as_ref().map(Judgement::json), "cut": outcome.cut,
+        "target": outcome.target, "tokens_in": outcome.tokens_in, "tokens_out": outcome.tokens_out,
+        "took_ms": took_ms, "ledger_index": entry,
+    });
+    object(meta)
+}
+
+/// A finding's clear metadata: everything but what was seen.
+pub(crate) fn finding_meta(
+    subject: &Subject,
+    judged: &Judged,
+    direction: &str,
+) -> Map<String, Value> {
+    let finding = judged.finding.without_excerpts();
+    object(json!({
+        "code": judged.code, "severity": finding.severity, "route": subject.route,
+        "direction": direction, "request": subject.id, "mode": judged.mode,
+        "action": judged.action, "finding": finding,
+    }))
+}
+
+/// The event that other rooms see: an API activity of OCSF.
+pub(crate) fn event(
+    cx: &bartizan_core::Cx,
+    tenant: bartizan_core::Tenant,
+    meta: &Map<String, Value>,
+    subject: &Subject,
+    severity: Severity,
+) -> Event {
+    let mut event = Event::new(cx, tenant, EventClass::ApiActivity, Activity::CREATE);
+    event.severity = severity;
+    event.message = format!("{} through route {}", subject.protocol, subject.route);
+    let api = json!({"operation": subject.protocol, "request": {"uid": subject.id}, "service": {"name": subject.route}});
+    event.attributes.insert("api".to_owned(), api);
+    event.attributes.insert("actor".to_owned(), json!({"app_uid": subject.key}));
+    event.unmapped = meta.clone();
+    event
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Names that callers choose are cut before they enter the ledger.
+fn clip(text: &str) -> &str {
+    bartizan_core::json::clip(text, 256)
+}
+
+/// Whole numbers in the ledger stay within 2^53 - 1.
+fn clamp(n: u64) -> u64 {
+    n.min((1 << 53) - 1)
+}

@@ -1,0 +1,179 @@
+//! What is known of a request once it was judged, and how its end is recorded:
+//! limits settled, ledger entry, record, findings, event, metrics.
+
+use std::{sync::Arc, time::Instant};
+
+use bartizan_core::{Id, Severity, Verdict};
+use bartizan_guard::{Judged, Report};
+use serde_json::{Value, json};
+
+use crate::{
+    budgets::Hold,
+    decisions::{self, DECISION, FINDING, Judgement, Outcome, Subject},
+    gateway::Gateway,
+    keys::Key,
+    protocols::{Failure, Protocol, Usage},
+    refusals,
+    routes::Route,
+    traces::{Span, Trace},
+};
+
+/// A request that is about to be decided.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) at: Instant,
+    pub(crate) key: Arc<Key>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) protocol: &'static dyn Protocol,
+    pub(crate) subject: Subject,
+    pub(crate) budget: Hold,
+    /// What no inspector sees and the route lets through.
+    pub(crate) opaque: Vec<String>,
+    /// The request's text, where it is kept.
+    pub(crate) kept: Option<Value>,
+    pub(crate) trace: Trace,
+}
+
+/// A request that was decided.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) start: Start,
+    pub(crate) prompt: Report,
+    /// Where the decision's entry stands in the ledger.
+    pub(crate) entry: Option<u64>,
+}
+
+/// How an exchange ended.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    pub(crate) status: u16,
+    pub(crate) cut: Option<&'static str>,
+    pub(crate) target: Option<String>,
+    pub(crate) report: Option<Report>,
+    /// The text that was delivered.
+    pub(crate) delivered: String,
+    pub(crate) usage: Usage,
+}
+
+impl Exchange {
+    /// Records the end. The ledger's entry is durable when this returns.
+    ///
+    /// # Errors
+    /// When the ledger cannot take the entry: then what is left must not be delivered.
+    pub(crate) async fn finish(self, end: End) -> Result<(), Failure> {
+        let Self { start, prompt, entry } = self;
+        let Start { gateway, at, key, route, protocol, subject, budget, opaque: _, kept, trace } =
+            start;
+        budget.settle(&*gateway.store.limits(), end.usage).await;
+        let output = match end.delivered.is_empty() {
+            true => None,
+            false => Some(digest(&gateway, &key, "output", end.delivered.as_bytes()).await?),
+        };
+        let outcome = Outcome {
+            status: end.status,
+            cut: end.cut,
+            target: end.target,
+            judgement: end.report.as_ref().map(Judgement::of),
+            output,
+            tokens_in: end.usage.input,
+            tokens_out: end.usage.output,
+        };
+        let sealed = gateway.append(decisions::ended(&subject, &outcome))?;
+        let judgement = Judgement::of(&prompt);
+        let verdict =
+            judgement.verdict.max(outcome.judgement.as_ref().map_or(Verdict::Allow, |j| j.verdict));
+        let took = at.elapsed();
+        let metrics = &gateway.metrics;
+        metrics.request(&route.name, protocol.meta().name, verdict, end.status, took);
+        metrics.tokens(&route.name, end.usage.input.saturating_add(end.usage.output));
+        let meta = protocol.meta();
+        gateway.exporter.send(Span {
+            trace,
+            start: subject.time,
+            end: gateway.cx.now(),
+            operation: meta.operation,
+            provider: meta.provider.as_str(),
+            model: subject.model.clone(),
+            status: end.status,
+            tokens_in: end.usage.input,
+            tokens_out: end.usage.output,
+            route: route.name.clone(),
+            verdict: verdict.as_str(),
+            request: subject.id.to_string(),
+        });
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let meta = decisions::meta(&subject, &judgement, &outcome, entry, took_ms);
+        let text = kept.map(|request| json!({"request": request, "delivered": end.delivered}));
+        let findings = collect(&prompt, end.report.as_ref());
+        for (judged, direction) in &findings {
+            metrics.finding(&judged.code, judged.mode, direction);
+        }
+        let _sealed = sealed
+            .await
+            .map_err(|error| refusals::internal("the ledger cannot be written", &error))?;
+        tokio::spawn(rest(gateway, key, subject, meta, text, findings));
+        Ok(())
+    }
+}
+
+/// A keyed digest, as the ledger has it.
+pub(crate) async fn digest(
+    gateway: &Gateway,
+    key: &Key,
+    label: &str,
+    bytes: &[u8],
+) -> Result<String, Failure> {
+    let digest = gateway.store.digest(&key.tenant, label, bytes).await;
+    digest.map_err(|error| refusals::internal("the tenant's key cannot be read", &error))
+}
+
+fn collect(prompt: &Report, output: Option<&Report>) -> Vec<(Judged, &'static str)> {
+    let inbound = prompt.findings.iter().map(|judged| (judged.clone(), "in"));
+    let outbound = output
+        .into_iter()
+        .flat_map(|report| &report.findings)
+        .map(|judged| (judged.clone(), "out"));
+    inbound.chain(outbound).collect()
+}
+
+/// The records for people. The ledger already has what must not be lost.
+async fn rest(
+    gateway: Arc<Gateway>,
+    key: Arc<Key>,
+    subject: Subject,
+    meta: serde_json::Map<String, Value>,
+    text: Option<Value>,
+    findings: Vec<(Judged, &'static str)>,
+) {
+    let severity = findings.iter().map(|(judged, _)| judged.finding.severity).max();
+    let event = decisions::event(
+        &gateway.cx,
+        key.tenant.clone(),
+        &meta,
+        &subject,
+        severity.unwrap_or(Severity::Informational),
+    );
+    let events = [event];
+    let put = gateway.store.put_with_events(
+        &key.tenant,
+        &DECISION,
+        subject.id,
+        meta,
+        text.as_ref(),
+        &events,
+    );
+    if let Err(error) = put.await {
+        tracing::error!(%error, request = %subject.id, "the decision's record could not be stored; the ledger has its entry");
+    }
+    for (judged, direction) in findings {
+        let meta = decisions::finding_meta(&subject, &judged, direction);
+        let excerpts = json!(judged.finding.evidence);
+        let id: Id = judged.finding.id;
+        if let Err(error) =
+            gateway.store.put(&key.tenant, &FINDING, id, meta, Some(&excerpts)).await
+        {
+            tracing::error!(%error, finding = %id, "a finding could not be stored");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The gateway's state: what every request shares, and what a reload replaces.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bartizan_core::{Cx, Tenant};
+use bartizan_guard::Guard;
+use bartizan_ledger::{Entry, Ledger};
+use bartizan_net::Client;
+use bartizan_policy::Authorizer;
+use bartizan_store::Store;
+
+use crate::{
+    Error, config::GatewayConfig, holds::Holds, keys::Keys, metrics::Metrics, protocols::Failure,
+    refusals, routes::Live, tally::Tally, traces::Exporter,
+};
+
+/// What a gateway is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub cx: Cx,
+    pub store: Store,
+    pub ledger: Ledger,
+    pub guard: Arc<Guard>,
+    pub client: Client,
+    pub authorizer: Authorizer,
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    pub cx: Cx,
+    pub store: Store,
+    pub ledger: Ledger,
+    pub guard: Arc<Guard>,
+    pub keys: Keys,
+    pub holds: Holds,
+    pub authorizer: Authorizer,
+    pub metrics: Metrics,
+    pub(crate) tally: Tally,
+    pub(crate) exporter: Exporter,
+    client: Client,
+    live: ArcSwap<Live>,
+}
+
+impl Gateway {
+    /// A gateway under this configuration.
+    ///
+    /// # Errors
+    /// Says what is wrong with the configuration.
+    pub fn new(parts: Parts, config: GatewayConfig) -> Result<Arc<Self>, Error> {
+        let Parts { cx, store, ledger, guard, client, authorizer } = parts;
+        let collector = collector(&config)?;
+        let live = ArcSwap::from_pointee(Live::new(config, &client)?);
+        Ok(Arc::new(Self {
+            keys: Keys::new(store.clone(), cx.clone()),
+            holds: Holds::new(store.clone(), cx.clone()),
+            metrics: Metrics::default(),
+            tally: Tally::default(),
+            exporter: Exporter::new(collector.as_ref(), client.clone()),
+            cx,
+            store,
+            ledger,
+            guard,
+            authorizer,
+            client,
+            live,
+        }))
+    }
+
+    /// Puts another configuration in force, whole; requests that run keep theirs.
+    ///
+    /// # Errors
+    /// Says what is wrong with it; the one in force stays.
+    pub fn reload(&self, config: GatewayConfig) -> Result<(), Error> {
+        self.live.store(Arc::new(Live::new(config, &self.client)?));
+        Ok(())
+    }
+
+    /// The configuration in force.
+    pub fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// Hands an entry to the ledger; a ledger that takes none denies the request.
+    pub(crate) fn append(&self, entry: Entry) -> Result<bartizan_ledger::Pending, Failure> {
+        self.ledger
+            .append(entry)
+            .map_err(|error| refusals::internal("the ledger takes no entries", &error))
+    }
+
+    /// Counts a refusal before a verdict, and records it as the tally says.
+    pub(crate) fn refuse(&self, caller: &str, failure: &Failure) {
+        self.metrics.refusal(failure.code);
+        if let Some(entry) = self.tally.count(self.cx.now(), failure.code, caller) {
+            self.write_refusal(entry);
+        }
+    }
+
+    /// Writes the counts of refusals whose window has ended, or all of them at the end.
+    pub fn write_refusals(&self, all: bool) {
+        for entry in self.tally.due(self.cx.now(), all) {
+            self.write_refusal(entry);
+        }
+    }
+
+    fn write_refusal(&self, entry: Entry) {
+        if let Err(error) = self.ledger.append(entry) {
+            tracing::error!(%error, "a refusal could not be recorded");
+        }
+    }
+
+    /// Whether requests can be served now.
+    ///
+    /// # Errors
+    /// Says what cannot be used.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.ledger.check()?;
+        self.store.tenants().await?;
+        Ok(())
+    }
+
+    /// Records an administrative act; returns once it is durable.
+    ///
+    /// # Errors
+    /// When the ledger cannot take it: then the act must not be done.
+    pub async fn record(
+        &self,
+        tenant: &Tenant,
+        actor: &str,
+        kind: &str,
+        subject: &str,
+        details: &[(&str, &str)],
+    ) -> Result<u64, Error> {
+        let tag = self.store.tenant_tag(tenant).await?;
+        let entry = Entry::new(kind).tenant(&tag).actor(actor).subject(subject);
+        let entry = details.iter().fold(entry, |entry, (key, value)| entry.with(key, *value));
+        Ok(self.ledger.append(entry)?.await?.index())
+    }
+}
+
+fn collector(config: &GatewayConfig) -> Result<Option<http::Uri>, Error> {
+    let Some(url) = &config.telemetry.otlp_url else { return Ok(None) };
+    let wrong = |_| {
+        Error::Invalid(format!(
+            "`telemetry.otlp_url`: `{url}` is not a URL: expected such as `http://127.0.0.1:4318`"
+        ))
+    };
+    url.parse().map(Some).map_err(wrong)
+}

@@ -1,0 +1,3 @@
+//! The gateway, through its front door.
+
+mod forgery;
