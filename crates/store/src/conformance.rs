@@ -51,7 +51,7 @@ fn cx() -> (Cx, Arc<sim::ManualClock>) {
     sim::cx(11)
 }
 
-fn row(cx: &Cx, tenant: &str, color: &str) -> NewRow {
+pub(crate) fn row(cx: &Cx, tenant: &str, color: &str) -> NewRow {
     let meta = format!("{{\"color\":\"{color}\",\"n\":0.25}}");
     NewRow {
         row: Row {
@@ -83,7 +83,7 @@ fn query<'a>(tenant: &'a str, filters: &'a [(&'a str, String)]) -> RowQuery<'a> 
     }
 }
 
-fn wrapped(tenant: &str, id: KeyId) -> WrappedKey {
+pub(crate) fn wrapped(tenant: &str, id: KeyId) -> WrappedKey {
     WrappedKey {
         tenant: tenant.into(),
         id,
@@ -329,7 +329,9 @@ async fn tenants_see_nothing_of_each_other(repo: Repo) {
     mine.row.version = 2;
     assert_eq!(repo.replace(mine, 1, FACETS).await.expect("answered"), Written::Missing);
     assert!(!repo.delete("a", "note", id, FACETS).await.expect("answered"));
-    for which in [Expired::Before(cx.now().after(Duration::from_secs(9))), Expired::Beyond(0)] {
+    assert_eq!(repo.beyond("a", "note", 0).await.expect("read"), None);
+    let place = Place { time: cx.now(), id };
+    for which in [Expired::Before(cx.now().after(Duration::from_secs(9))), Expired::UpTo(place)] {
         assert_eq!(repo.expire("a", "note", which, FACETS).await.expect("swept"), 0);
     }
     assert_eq!(repo.erase("a", cx.now()).await.expect("erased"), 0);
@@ -395,9 +397,17 @@ async fn expiry_by_age_and_by_size(repo: Repo) {
     assert_eq!(expire(Expired::Before(bound)).await, 3);
     assert_eq!(expire(Expired::Before(bound)).await, 0);
     let size = row(&cx, "a", "red").row.bytes();
-    assert_eq!(expire(Expired::Beyond(size * 7)).await, 0);
-    assert_eq!(expire(Expired::Beyond(size * 7 - 1)).await, 1);
-    assert_eq!(expire(Expired::Beyond(size * 2)).await, 4);
+    let beyond = |bytes| {
+        let repo = repo.clone();
+        async move { repo.beyond("a", "note", bytes).await.expect("read") }
+    };
+    assert_eq!(beyond(size * 7).await, None);
+    let one = beyond(size * 7 - 1).await.expect("one too many");
+    assert_eq!(one.id, expected[3]);
+    assert_eq!(expire(Expired::UpTo(one)).await, 1);
+    let five = beyond(size * 2).await.expect("four more");
+    assert_eq!(expire(Expired::UpTo(five)).await, 4);
+    assert_eq!(expire(Expired::UpTo(five)).await, 0);
     let left = RowQuery { order: Order::Oldest, ..query("a", &[]) };
     assert_eq!(ids(&repo, &left).await, expected[8..]);
     assert_eq!(repo.count("a", "note", "color").await.expect("counted"), [("red".to_owned(), 2)]);

@@ -135,8 +135,8 @@ pub(crate) struct Rows {
 pub(crate) enum Expired {
     /// Put before this time.
     Before(Timestamp),
-    /// The oldest beyond so many bytes.
-    Beyond(u64),
+    /// Up to this place in the order of time, and with it.
+    UpTo(Place),
 }
 
 // LIMIT: a page is held in memory; one record may be larger, and then stands alone.
@@ -163,6 +163,8 @@ pub(crate) trait Repository: Send + Sync + fmt::Debug {
     async fn classes(&self, tenant: &str) -> Result<Vec<String>>;
     /// Makes rows of these classes findable by their facets, where the facets have changed.
     async fn index(&self, classes: &[&Class]) -> Result<()>;
+    /// The newest of the rows that lie beyond the newest `bytes` of a class.
+    async fn beyond(&self, tenant: &str, class: &str, bytes: u64) -> Result<Option<Place>>;
     /// Removes some of the expired rows, so that other writers get their turn; 0 when none is left.
     async fn expire(
         &self,

@@ -345,7 +345,11 @@ impl Store {
     async fn sweep_class(&self, tenant: &str, class: &Class, now: Timestamp) -> Result<u64> {
         let retention = self.0.settings.retention(class.name, class.retention);
         let by_age = retention.days.map(|days| Expired::Before(days_before(now, days)));
-        let by_size = retention.bytes_max.map(Expired::Beyond);
+        let by_size = match retention.bytes_max {
+            Some(bytes) => self.0.repository.beyond(tenant, class.name, bytes).await?,
+            None => None,
+        };
+        let by_size = by_size.map(Expired::UpTo);
         let mut removed = 0;
         for which in by_age.into_iter().chain(by_size) {
             loop {

@@ -55,6 +55,10 @@ pub(crate) async fn restore(
         let detail = "it is missing or empty".to_owned();
         return Err(Error::Corrupt { path: backup.to_owned(), detail });
     }
+    if with(backup, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+        let detail = "its write-ahead log lies beside it: it is a copied database, not a backup; restore its whole directory instead".to_owned();
+        return Err(Error::Corrupt { path: backup.to_owned(), detail });
+    }
     let prepared = prepare(source, backup, &fresh).await;
     let path = dir.join(FILE);
     let restored = match prepared {

@@ -174,6 +174,24 @@ pub(super) async fn classes(readers: &SqlitePool, tenant: &str) -> sqlx::Result<
     sqlx::query_scalar(SQL).bind(tenant.to_owned()).fetch_all(readers).await
 }
 
+/// The running sum starts at the newest: where it passes the bound, the oldest begin.
+pub(super) async fn beyond(
+    readers: &SqlitePool,
+    tenant: &str,
+    class: &str,
+    bytes: u64,
+) -> sqlx::Result<Option<Place>> {
+    const SQL: &str = "SELECT time_ms, id FROM ( \
+        SELECT time_ms, id, SUM(bytes) OVER (ORDER BY time_ms DESC, id DESC) AS sum \
+        FROM records WHERE tenant = ? AND class = ?) \
+        WHERE sum > ? ORDER BY time_ms DESC, id DESC LIMIT 1";
+    let query = sqlx::query(SQL).bind(tenant.to_owned()).bind(class.to_owned());
+    let Some(row) = query.bind(stored(bytes)).fetch_optional(readers).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Place { time: Timestamp::from_millis(row.try_get(0)?), id: id(row.try_get(1)?)? }))
+}
+
 /// What SQLite finds wrong with the file: the first twenty places.
 pub(super) async fn damage(connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
     let found: Vec<String> =

@@ -136,18 +136,20 @@ async fn pragmas(connection: &mut SqliteConnection) -> sqlx::Result<(u32, i64)> 
     Ok((u32::try_from(application & 0xffff_ffff).unwrap_or(0), format))
 }
 
-/// Leads the database to the newest format, one transaction a step.
+/// Leads the database to the newest format, one transaction a step. The format is read within
+/// it, so that of two processes that start at once, one does the step.
 pub(crate) async fn migrate(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    let (_, format) = pragmas(connection).await?;
-    let done = usize::try_from(format).unwrap_or(0);
-    for (at, step) in MIGRATIONS.iter().enumerate().skip(done) {
+    loop {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let (_, format) = pragmas(&mut transaction).await?;
+        let step = usize::try_from(format).ok().and_then(|done| MIGRATIONS.get(done));
+        let Some(step) = step else { return transaction.rollback().await };
         sqlx::raw_sql(*step).execute(&mut *transaction).await?;
+        let format = format + 1;
         let marks =
-            format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};", at + 1);
+            format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {format};");
         sqlx::raw_sql(AssertSqlSafe(marks)).execute(&mut *transaction).await?;
         transaction.commit().await?;
-        tracing::info!(format = at + 1, "the database has a new format");
+        tracing::info!(format, "the database has a new format");
     }
-    Ok(())
 }

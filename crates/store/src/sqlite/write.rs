@@ -170,20 +170,17 @@ pub(super) async fn expire(
     which: Expired,
     facets: &[&str],
 ) -> sqlx::Result<u64> {
-    const BEFORE: &str = "SELECT number, id, time_ms, version, meta FROM records \
-        WHERE tenant = ? AND class = ? AND time_ms < ? ORDER BY time_ms, id LIMIT ?";
-    // The running sum starts at the newest: what lies beyond the limit is the oldest.
-    const BEYOND: &str = "SELECT r.number, r.id, r.time_ms, r.version, r.meta FROM records r JOIN ( \
-        SELECT id, SUM(bytes) OVER (ORDER BY time_ms DESC, id DESC) AS sum FROM records \
-        WHERE tenant = ?1 AND class = ?2) s ON r.id = s.id \
-        WHERE r.tenant = ?1 AND r.class = ?2 AND s.sum > ?3 ORDER BY r.time_ms, r.id LIMIT ?4";
-    let (sql, bound) = match which {
-        Expired::Before(time) => (BEFORE, time.millis()),
-        Expired::Beyond(bytes) => (BEYOND, stored(bytes)),
+    const SQL: &str = "SELECT number, id, time_ms, version, meta FROM records \
+        WHERE tenant = ? AND class = ? AND (time_ms, id) < (?, ?) ORDER BY time_ms, id LIMIT ?";
+    // An id longer than all ids, and a time's first id: so that both bounds are one comparison.
+    let (time, bound) = match which {
+        Expired::Before(time) => (time, Vec::new()),
+        Expired::UpTo(place) => (place.time, [place.id.as_bytes().as_slice(), &[0]].concat()),
     };
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let query = sqlx::query(sql).bind(tenant.to_owned()).bind(class.to_owned());
-    let found = query.bind(bound).bind(EXPIRE_MAX).fetch_all(&mut *transaction).await?;
+    let query = sqlx::query(SQL).bind(tenant.to_owned()).bind(class.to_owned());
+    let query = query.bind(time.millis()).bind(bound).bind(EXPIRE_MAX);
+    let found = query.fetch_all(&mut *transaction).await?;
     for row in &found {
         remove(&mut transaction, tenant, class, &old(row)?, facets).await?;
     }

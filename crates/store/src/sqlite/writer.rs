@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{fault, write};
+use super::{fault, write, writing};
 use crate::{
     Error, Result,
     repository::{NewRow, OutboxRow, Written},
@@ -37,12 +37,31 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// A full disk makes SQLite end a transaction by itself (<https://sqlite.org/lang_transaction.html>,
+    /// section 3), and sqlx then believes for ever that it is within one: start afresh.
+    async fn heal(&mut self, path: &Path) -> sqlx::Result<()> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        if !connection.is_in_transaction() {
+            return Ok(());
+        }
+        // A rollback that was asked for by dropping a transaction may still be on its way.
+        connection.ping().await?;
+        if connection.is_in_transaction() {
+            let fresh = writing(path).connect().await?;
+            let stale = std::mem::replace(connection, fresh);
+            self.full = false;
+            drop(stale.close().await);
+        }
+        Ok(())
+    }
+
     pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection> {
         self.connection.as_mut().ok_or(Error::Closed)
     }
 
-    /// Whether each commit waits for the disk.
-    async fn set_full(&mut self, full: bool) -> sqlx::Result<()> {
+    /// Makes the connection fit for a transaction, and says whether its commits wait for the disk.
+    async fn prepare(&mut self, full: bool, path: &Path) -> sqlx::Result<()> {
+        self.heal(path).await?;
         if self.full != full
             && let Some(connection) = &mut self.connection
         {
@@ -98,7 +117,7 @@ impl Writer {
 
     async fn lock(&self, full: bool) -> Result<tokio::sync::OwnedMutexGuard<Held>> {
         let mut held = self.held.clone().lock_owned().await;
-        held.set_full(full).await.map_err(|e| fault(&self.path, &e))?;
+        held.prepare(full, &self.path).await.map_err(|e| fault(&self.path, &e))?;
         Ok(held)
     }
 
@@ -133,7 +152,7 @@ async fn run(mut waiting: mpsc::Receiver<Put>, held: Arc<Mutex<Held>>, path: Pat
 /// All in one transaction; where one of them cannot be written, each on its own.
 async fn write_group(held: &mut Held, group: &[Put], path: &Path) -> Vec<Result<Written>> {
     let one_for_all = |error: &sqlx::Error| group.iter().map(|_| Err(fault(path, error))).collect();
-    if let Err(error) = held.set_full(false).await {
+    if let Err(error) = held.prepare(false, path).await {
         return one_for_all(&error);
     }
     let Some(connection) = held.connection.as_mut() else {

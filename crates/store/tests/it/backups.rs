@@ -166,6 +166,11 @@ async fn what_is_no_good_backup_changes_nothing() {
     fs::write(&backup, newer).expect("written");
     let error = put_back(&house, &backup).await.expect_err("refused");
     assert!(matches!(error, Error::Newer { found: 99, .. }), "{error}");
+    fs::write(&backup, &good).expect("written");
+    let log = house.path().join("backup.db-wal");
+    fs::write(&log, "frames").expect("written");
+    let error = put_back(&house, &backup).await.expect_err("refused").to_string();
+    assert!(error.contains("write-ahead log lies beside it"), "{error}");
     let missing = put_back(&house, &house.path().join("nowhere.db")).await.expect_err("refused");
     assert!(missing.to_string().contains("nowhere.db"), "{missing}");
 
