@@ -1,4 +1,6 @@
-//! Patterns that belong together, behind words that are cheap to look for first.
+//! Patterns that belong together, each behind words that are cheap to look for first.
+
+use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 use bartizan_core::{Confidence, Span};
@@ -7,30 +9,57 @@ use regex::Regex;
 use super::{phrases, regex};
 use crate::{HITS_MAX, Hit};
 
-/// Patterns each of whose matches holds one of the stems.
+/// A way to say something.
+#[derive(Debug)]
+pub(super) struct Saying {
+    /// INVARIANT: whatever the pattern matches holds one of these, in any ASCII case.
+    stems: &'static [&'static str],
+    pattern: String,
+    /// A sentence that says it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests of the families read it"))]
+    sample: &'static str,
+}
+
+/// A row of a family.
+pub(super) fn saying(
+    stems: &'static [&'static str],
+    pattern: impl Into<String>,
+    sample: &'static str,
+) -> Saying {
+    Saying { stems, pattern: pattern.into(), sample }
+}
+
+/// Sayings of one kind. Case does not matter in them.
 #[derive(Debug)]
 pub(super) struct Family {
     stems: AhoCorasick,
+    /// Which saying each stem announces.
+    owners: Vec<usize>,
     patterns: Vec<Regex>,
+    #[cfg(test)]
+    sayings: Vec<Saying>,
 }
 
 impl Family {
-    /// INVARIANT: whatever a pattern matches holds a stem, in any ASCII case.
-    pub(super) fn new<P: AsRef<str>>(stems: &[&str], patterns: &[P]) -> Self {
+    pub(super) fn new(sayings: Vec<Saying>) -> Self {
+        let pairs = sayings.iter().enumerate();
+        let (stems, owners): (Vec<&str>, Vec<usize>) =
+            pairs.flat_map(|(i, saying)| saying.stems.iter().map(move |stem| (*stem, i))).unzip();
         let stems = AhoCorasickBuilder::new().ascii_case_insensitive(true).build(stems);
         Self {
             stems: stems.expect("INVARIANT: a few short words make an automaton"),
-            patterns: patterns.iter().map(|pattern| regex(pattern.as_ref())).collect(),
+            owners,
+            patterns: sayings.iter().map(|one| regex(&format!("(?i){}", one.pattern))).collect(),
+            #[cfg(test)]
+            sayings,
         }
     }
 
-    /// Where the patterns match, but for phrases that are quoted to be talked about;
+    /// Where something is said, but for phrases that are quoted to be talked about;
     /// in order, without overlaps.
     pub(super) fn find(&self, text: &str) -> Vec<Span> {
-        if !self.stems.is_match(text) {
-            return Vec::new();
-        }
-        let found = self.patterns.iter().flat_map(|pattern| pattern.find_iter(text).take(HITS_MAX));
+        let patterns = self.announced(text).into_iter().filter_map(|i| self.patterns.get(i));
+        let found = patterns.flat_map(|pattern| pattern.find_iter(text).take(HITS_MAX));
         let mut spans: Vec<Span> = found.map(|m| Span::new(m.start(), m.end())).collect();
         spans.retain(|span| !phrases::is_quoted_example(text, *span));
         merge(&mut spans);
@@ -41,6 +70,26 @@ impl Family {
     pub(super) fn inspect(&self, text: &str, percent: u8, hits: &mut Vec<Hit>) {
         let confidence = Confidence::percent(percent);
         hits.extend(self.find(text).into_iter().map(|span| Hit { span, confidence }));
+    }
+
+    fn announced(&self, text: &str) -> BTreeSet<usize> {
+        let found = self.stems.find_overlapping_iter(text);
+        found.filter_map(|m| self.owners.get(m.pattern().as_usize()).copied()).collect()
+    }
+
+    /// Each pattern finds its sample, and its stems announce it.
+    #[cfg(test)]
+    pub(super) fn check(&self) {
+        let mut wrong = Vec::new();
+        for (i, saying) in self.sayings.iter().enumerate() {
+            if !self.announced(saying.sample).contains(&i) {
+                wrong.push(format!("{:?} has no stem of {:?}", saying.sample, saying.stems));
+            }
+            if !self.patterns[i].is_match(saying.sample) {
+                wrong.push(format!("{:?} is not like {}", saying.sample, saying.pattern));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }
 
@@ -62,9 +111,14 @@ mod tests {
 
     #[test]
     fn matches_are_joined_and_quotations_left_out() {
-        let family = Family::new(&["drop"], &[r"drop it", r"it now", r"now\b"]);
+        let family = Family::new(vec![
+            saying(&["drop"], "drop it", "drop it"),
+            saying(&["now"], r"it now|now\b", "now"),
+        ]);
+        family.check();
         assert_eq!(family.find("Drop? drop it now"), [Span::new(6, 17)]);
-        assert!(family.find("it now, without the stem").is_empty());
+        assert_eq!(family.find("DROP IT"), [Span::new(0, 7)]);
+        assert!(family.find("nothing of the kind").is_empty());
         assert!(family.find("What does the phrase \"drop it\" mean?").is_empty());
     }
 }
