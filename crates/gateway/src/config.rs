@@ -28,8 +28,8 @@ pub struct GatewayConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// The base URL of an OpenTelemetry collector that takes OTLP over HTTP as JSON,
-    /// such as `http://127.0.0.1:4318`. Read at the start only.
+    /// The URL of an OpenTelemetry collector that takes OTLP over HTTP as JSON,
+    /// such as `http://127.0.0.1:4318/v1/traces`. Read at the start only.
     pub otlp_url: Option<String>,
 }
 

@@ -91,8 +91,13 @@ impl Gateway {
 
     /// Counts a refusal before a verdict, and records it as the tally says.
     pub(crate) fn refuse(&self, caller: &str, failure: &Failure) {
-        self.metrics.refusal(failure.code);
-        if let Some(entry) = self.tally.count(self.cx.now(), failure.code, caller) {
+        self.count_refusal(caller, failure.code);
+    }
+
+    /// The same for refusals of administration.
+    pub fn count_refusal(&self, caller: &str, code: &'static str) {
+        self.metrics.refusal(code);
+        if let Some(entry) = self.tally.count(self.cx.now(), code, caller) {
             self.write_refusal(entry);
         }
     }
@@ -143,7 +148,7 @@ fn collector(config: &GatewayConfig) -> Result<Option<http::Uri>, Error> {
     let Some(url) = &config.telemetry.otlp_url else { return Ok(None) };
     let wrong = |_| {
         Error::Invalid(format!(
-            "`telemetry.otlp_url`: `{url}` is not a URL: expected such as `http://127.0.0.1:4318`"
+            "`{url}` is no URL of a collector: expected such as `http://127.0.0.1:4318/v1/traces`"
         ))
     };
     url.parse().map(Some).map_err(wrong)

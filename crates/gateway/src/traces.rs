@@ -124,7 +124,7 @@ fn nanos(at: Timestamp) -> String {
 pub(crate) struct Exporter(Option<mpsc::Sender<Span>>);
 
 impl Exporter {
-    /// Sends to a collector's base URL, such as `http://127.0.0.1:4318`.
+    /// Sends to a collector's URL, such as `http://127.0.0.1:4318/v1/traces`.
     pub(crate) fn new(url: Option<&Uri>, client: Client) -> Self {
         let Some(url) = url else { return Self(None) };
         let (sender, receiver) = mpsc::channel(QUEUE);
@@ -142,10 +142,6 @@ impl Exporter {
 }
 
 async fn export(mut spans: mpsc::Receiver<Span>, url: Uri, client: Client) {
-    let Ok(url) = format!("{}/v1/traces", url.to_string().trim_end_matches('/')).parse::<Uri>()
-    else {
-        return;
-    };
     let mut batch = Vec::new();
     while spans.recv_many(&mut batch, BATCH).await > 0 {
         if batch.len() < BATCH {

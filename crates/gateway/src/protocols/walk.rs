@@ -12,6 +12,12 @@ pub struct Walk<'a> {
     opaque: Option<&'a mut Vec<Opaque>>,
 }
 
+impl std::fmt::Debug for Walk<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Walk").finish_non_exhaustive()
+    }
+}
+
 impl<'a> Walk<'a> {
     pub(crate) fn new(
         visitor: &'a mut (dyn FnMut(&Slot, &mut String) + 'a),
