@@ -30,8 +30,12 @@ pub(crate) fn write_whole(
     let mut options = OpenOptions::new();
     let mut file =
         options.write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(fail)?;
-    write(&mut file).and_then(|()| file.sync_all()).map_err(fail)?;
-    fs::rename(&fresh, path).map_err(fail)?;
+    let written = write(&mut file).and_then(|()| file.sync_all());
+    if let Err(error) = written.and_then(|()| fs::rename(&fresh, path)) {
+        // Half a file, which may hold half a key.
+        drop(fs::remove_file(&fresh));
+        return Err(fail(error));
+    }
     sync_dir(path)
 }
 

@@ -36,7 +36,10 @@ pub(super) async fn copy(readers: &SqlitePool, from: &Path, to: &Path) -> Result
     if let Err(error) = copied.await.map_err(fail) {
         // What is there is half a copy, and made by us.
         drop(fs::remove_file(to));
-        return Err(error);
+        return Err(match error {
+            Error::Full { .. } => Error::Full { path: to.to_owned() },
+            other => other,
+        });
     }
     file.sync_all().map_err(|e| files::failed("sync", to, e))?;
     files::sync_dir(to)
