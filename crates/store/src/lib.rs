@@ -12,6 +12,28 @@
 //!
 //! Invariant: no function reads or writes across tenants, but for those that an operator calls
 //! for the whole store: sweeping, export, import, backup, restore and key rotation.
+//!
+//! ```
+//! use bartizan_core::{Id, Tenant};
+//! use bartizan_store::{Class, Query, Retention, Store, StoreSettings};
+//!
+//! const NOTE: Class = Class { name: "note", facets: &["color"], retention: Retention::days(90) };
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path();
+//! let (cx, _) = bartizan_core::sim::cx(1);
+//! let store = Store::open(&StoreSettings::default(), dir, &[&NOTE], &cx).await?;
+//! let (tenant, id) = (Tenant::default(), Id::new(&cx));
+//! let meta = [("color".to_owned(), "red".into())].into_iter().collect();
+//! store.put(&tenant, &NOTE, id, meta, Some(&"a text that rests encrypted".into())).await?;
+//!
+//! let red = Query { filters: vec![("color", "red".into())], ..Query::new(&NOTE) };
+//! assert_eq!(store.list(&tenant, &red).await?.records[0].id, id);
+//! let other: Tenant = "another".parse()?;
+//! assert!(store.get(&other, &NOTE, id).await?.is_none());
+//! # Ok(()) }
+//! ```
 
 mod bus;
 mod class;

@@ -306,6 +306,55 @@ mod tests {
         .await;
     }
 
+    #[tokio::test]
+    async fn what_must_last_is_committed_with_full_and_puts_are_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let repo = Sqlite::open(dir.path()).await.expect("opened");
+        let level = async |held: Result<tokio::sync::OwnedMutexGuard<writer::Held>>| {
+            let mut held = held.expect("the writer");
+            let connection = held.connection().expect("open");
+            let level = sqlx::query_scalar("PRAGMA synchronous").fetch_one(connection).await;
+            level.expect("read")
+        };
+        // 1 is NORMAL, 2 is FULL (https://www.sqlite.org/pragma.html#pragma_synchronous).
+        let seen: [i64; 3] = [
+            level(repo.writer.quick().await).await,
+            level(repo.writer.durable().await).await,
+            level(repo.writer.quick().await).await,
+        ];
+        assert_eq!(seen, [1, 2, 1]);
+    }
+
+    /// A request that goes away in the middle of a write takes nothing with it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn writes_that_are_abandoned_anywhere_leave_the_writer_fit() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let repo = Sqlite::open(dir.path()).await.expect("opened");
+        let (cx, _) = bartizan_core::sim::cx(1);
+        repo.add_data_key(crate::conformance::wrapped("a", [7; 16])).await.expect("a key");
+        let mut row = crate::conformance::row(&cx, "a", "red");
+        repo.insert(row.clone(), Vec::new()).await.expect("inserted");
+        for polls in 0..40 {
+            let version =
+                repo.get("a", "note", row.row.id).await.expect("read").expect("there").version;
+            row.row.version = version + 1;
+            let mut replace = repo.replace(row.clone(), version, &["color"]);
+            for _ in 0..polls {
+                let poll = |task: &mut std::task::Context<'_>| {
+                    std::task::Poll::Ready(replace.as_mut().poll(task).is_ready())
+                };
+                if std::future::poll_fn(poll).await {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_micros(50)).await;
+            }
+            drop(replace);
+            let inserted = repo.insert(crate::conformance::row(&cx, "a", "blue"), Vec::new()).await;
+            assert_eq!(inserted.expect("the writer goes on"), Written::Done, "{polls} polls");
+        }
+        assert_eq!(repo.check().await.expect("checked"), Vec::<String>::new());
+    }
+
     /// A full disk, played by a limit on the file's pages.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_full_disk_refuses_whole_records_and_keeps_what_it_had() {
