@@ -49,16 +49,35 @@ pub(crate) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Reads tiles, checkpoint and journal. Roots are compared; signatures are for the caller.
+/// How often a directory is read again that a running ledger changed meanwhile.
+pub(crate) const READS_MAX: usize = 8;
+
+/// Reads tiles, checkpoint and journal. Roots are compared; signatures are for the
+/// caller. Where a running ledger moved entries meanwhile, it is read again.
 ///
 /// # Errors
 /// Says what does not fit together.
 pub(crate) fn read(dir: &Path) -> Result<Contents, Error> {
+    let published = || read_file(&dir.join(CHECKPOINT)).ok().flatten();
+    let mut before = published();
+    let mut read = read_files(dir, before.as_deref());
+    for _ in 1..READS_MAX {
+        let after = published();
+        if read.is_ok() || before == after {
+            break;
+        }
+        read = read_files(dir, after.as_deref());
+        before = after;
+    }
+    read
+}
+
+fn read_files(dir: &Path, published: Option<&[u8]>) -> Result<Contents, Error> {
     let damaged = |problem: String| Error::Damaged { path: dir.display().to_string(), problem };
     let mut contents = Contents::default();
-    if let Some(bytes) = read_file(&dir.join(CHECKPOINT))? {
-        let note =
-            String::from_utf8(bytes).map_err(|_| damaged("`checkpoint` is no text".to_owned()))?;
+    if let Some(bytes) = published {
+        let note = String::from_utf8(bytes.to_vec())
+            .map_err(|_| damaged("`checkpoint` is no text".to_owned()))?;
         let checkpoint =
             Checkpoint::parse(&note).map_err(|e| damaged(format!("`checkpoint`: {e}")))?;
         let size = checkpoint.head.size;

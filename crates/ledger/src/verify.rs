@@ -53,17 +53,31 @@ impl Report {
 /// When the directory cannot be read at all.
 pub fn directory(dir: &Path, key: &VerifierKey, options: &Options) -> Result<Report, Error> {
     if !dir.is_dir() {
-        return Err(Error::File {
-            path: dir.display().to_string(),
-            problem: "is no folder".to_owned(),
-        });
+        let path = dir.display().to_string();
+        return Err(Error::File { path, problem: "is no folder".to_owned() });
     }
+    let published = || state::read_file(&dir.join(state::CHECKPOINT)).ok().flatten();
+    let mut before = published();
+    let mut report = once(dir, key, options);
+    // A ledger that is in use moves entries from its journal into tiles meanwhile.
+    for _ in 1..state::READS_MAX {
+        let after = published();
+        if report.is_intact() || before == after {
+            break;
+        }
+        before = after;
+        report = once(dir, key, options);
+    }
+    Ok(report)
+}
+
+fn once(dir: &Path, key: &VerifierKey, options: &Options) -> Report {
     let mut report = Report::default();
     let contents = match state::read(dir) {
         Ok(contents) => contents,
         Err(error) => {
             report.problems.push(error.to_string());
-            return Ok(report);
+            return report;
         }
     };
     report.torn = contents.torn;
@@ -72,14 +86,14 @@ pub fn directory(dir: &Path, key: &VerifierKey, options: &Options) -> Result<Rep
         report
             .problems
             .push("there is no checkpoint: this is no ledger, or all of it is gone".to_owned());
-        return Ok(report);
+        return report;
     }
     let keys = entries(dir, &contents, key, &mut report);
     rotations(dir, &contents, &keys, &mut report);
     signatures(dir, &contents, &keys, &mut report);
     files(dir, &contents, &mut report);
     memories(dir, &contents, options, &mut report);
-    Ok(report)
+    report
 }
 
 /// A key, and the size of the tree from which it signs.

@@ -1,0 +1,232 @@
+//! `bartizan serve`: the gateway and administration, until it is told to stop.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context as _;
+use axum::Router;
+use bartizan_console::Trust;
+use bartizan_core::Cx;
+use bartizan_gateway::server::{self, Bounds, Tls};
+use bartizan_store::Store;
+use tokio::{
+    net::{TcpListener, UnixListener},
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, LogFormat, Sources},
+    lock,
+    trouble::Hint,
+    wiring::House,
+};
+
+/// How often counts of refusals are written and old records are swept.
+const TICK: Duration = Duration::from_secs(15);
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// A server that runs in this process.
+#[derive(Debug)]
+pub(crate) struct Running {
+    house: House,
+    pub(crate) data: std::net::SocketAddr,
+    pub(crate) admin: std::net::SocketAddr,
+    data_tls: Tls,
+    admin_tls: Tls,
+    stop: CancellationToken,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    socket: std::path::PathBuf,
+}
+
+impl Running {
+    /// Opens the installation and listens.
+    pub(crate) async fn start(config: &Config, cx: &Cx) -> anyhow::Result<Self> {
+        // Ports first: a server that cannot listen changes nothing.
+        let data = server::bind(&config.data.listen).await?;
+        let admin = server::bind(&config.admin.listen).await?;
+        let (data_tls, admin_tls) = (Tls::default(), Tls::default());
+        data_tls.load(config.data.tls.as_ref())?;
+        admin_tls.load(config.admin.tls.as_ref())?;
+        let house = House::open(config, "serve", cx).await?;
+        let socket = lock::socket(&config.data_dir);
+        let local = socket_listener(&socket)?;
+        let mut running = Self {
+            data: data.local_addr()?,
+            admin: admin.local_addr()?,
+            data_tls,
+            admin_tls,
+            house,
+            stop: CancellationToken::new(),
+            tasks: Vec::new(),
+            socket,
+        };
+        running.listen(config, data, admin, local);
+        Ok(running)
+    }
+
+    pub(crate) fn house(&self) -> &House {
+        &self.house
+    }
+
+    fn listen(
+        &mut self,
+        config: &Config,
+        data: TcpListener,
+        admin: TcpListener,
+        local: UnixListener,
+    ) {
+        let gateway = self.house.admin.gateway.clone();
+        let bounds = Bounds::from(&config.data);
+        let admin_bounds = Bounds {
+            header_bytes_max: config.admin.header_bytes_max,
+            header_ms_max: config.admin.header_ms_max,
+            connections_max: config.admin.connections_max,
+            drain_ms_max: 1000,
+        };
+        let stop = &self.stop;
+        let plane = bartizan_gateway::router(gateway.clone());
+        self.tasks.push(tokio::spawn(server::serve(
+            data,
+            self.data_tls.clone(),
+            plane,
+            bounds,
+            stop.clone(),
+        )));
+        let api = bartizan_console::router(&self.house.admin, Trust::Token);
+        self.tasks.push(tokio::spawn(server::serve(
+            admin,
+            self.admin_tls.clone(),
+            api,
+            admin_bounds,
+            stop.clone(),
+        )));
+        let api = bartizan_console::router(&self.house.admin, Trust::Local);
+        self.tasks.push(tokio::spawn(serve_socket(local, api, stop.clone())));
+        let (store, cx, stop) = (gateway.store.clone(), gateway.cx.clone(), stop.clone());
+        self.tasks.push(tokio::spawn(async move {
+            let mut tick = tokio::time::interval(TICK);
+            let mut swept = tokio::time::Instant::now();
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = tick.tick() => gateway.write_refusals(false),
+                }
+                if swept.elapsed() >= SWEEP_EVERY {
+                    swept = tokio::time::Instant::now();
+                    sweep(&store, &cx).await;
+                }
+            }
+        }));
+    }
+
+    /// Puts another configuration in force. Listeners, the data directory and what is
+    /// read at the start only stay as they are.
+    pub(crate) fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        // Everything that can be refused is tried before anything changes.
+        let (data, admin) = (Tls::default(), Tls::default());
+        data.load(config.data.tls.as_ref())?;
+        admin.load(config.admin.tls.as_ref())?;
+        self.house.admin.gateway.reload(config.gateway())?;
+        self.data_tls.load(config.data.tls.as_ref())?;
+        self.admin_tls.load(config.admin.tls.as_ref())?;
+        Ok(())
+    }
+
+    /// Lets running requests end, and closes.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        for task in self.tasks {
+            task.await?;
+        }
+        let _absent = std::fs::remove_file(&self.socket);
+        self.house.close().await
+    }
+}
+
+async fn sweep(store: &Store, cx: &Cx) {
+    match store.sweep(cx.now()).await {
+        Ok(swept) => tracing::info!(
+            records = swept.records.values().sum::<u64>(),
+            "old records were removed"
+        ),
+        Err(error) => tracing::error!(%error, "old records could not be removed"),
+    }
+}
+
+/// The verb.
+pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<()> {
+    let loaded = Sources::of_process(config_file).load()?;
+    log(&loaded.config)?;
+    let running = Running::start(&loaded.config, cx).await?;
+    let house = running.house();
+    if let Some(token) = &house.token {
+        say(&format!("administrator token, shown this once: {}", token.reveal()));
+    }
+    if house.recovery.torn > 0 {
+        tracing::warn!(
+            entries = house.recovery.torn,
+            "entries that were never acknowledged were dropped after a crash"
+        );
+    }
+    tracing::info!(data = %running.data, admin = %running.admin, ledger_entries = house.recovery.size, "serving");
+    let (mut term, mut interrupt, mut hangup) =
+        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                let reloaded = Sources::of_process(config_file).load().and_then(|loaded| running.reload(&loaded.config));
+                match reloaded {
+                    Ok(()) => tracing::info!("the configuration was read again"),
+                    Err(error) => tracing::error!(error = format!("{error:#}"), "the configuration was refused; the one before stays in force"),
+                }
+            }
+        }
+    }
+    tracing::info!("stopping: running requests may end");
+    running.stop().await
+}
+
+fn on(kind: SignalKind) -> anyhow::Result<Signal> {
+    signal(kind).context("cannot listen for signals")
+}
+
+/// For the person at the terminal, whatever the log's level and form.
+fn say(line: &str) {
+    use std::io::Write;
+    let _unseen = writeln!(std::io::stderr(), "{line}");
+}
+
+fn log(config: &Config) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level)
+        .with_context(|| format!("`log.level`: `{}` is no level", config.log.level))
+        .hint("use `error`, `warn`, `info`, `debug` or `trace`")?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match config.log.format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.try_init(),
+    };
+    set.map_err(|error| anyhow::anyhow!("the log cannot be set up: {error}"))
+}
+
+/// The socket, which only its owner may use.
+fn socket_listener(path: &Path) -> anyhow::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+    // The directory's lock is ours: a socket that is there was left by a crash.
+    let _absent = std::fs::remove_file(path);
+    let cannot = || format!("cannot listen on the socket `{}`", path.display());
+    let listener = UnixListener::bind(path)
+        .with_context(cannot)
+        .hint("a socket's path has at most 107 bytes; name a shorter `data_dir`")?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).with_context(cannot)?;
+    Ok(listener)
+}
+
+async fn serve_socket(listener: UnixListener, router: Router, stop: CancellationToken) {
+    let served =
+        axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the local socket is not served any more");
+    }
+}

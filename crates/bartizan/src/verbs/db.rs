@@ -1,0 +1,191 @@
+//! `bartizan db`: moving, keeping and ending what rests.
+
+use std::{
+    fs::File,
+    io::{BufReader, BufWriter, Write},
+    path::PathBuf,
+};
+
+use anyhow::Context as _;
+use bartizan_core::Tenant;
+use bartizan_store::{ExportOptions, Sealing, Store};
+use clap::Subcommand;
+use serde_json::json;
+
+use super::Call;
+use crate::{
+    lock::DirectoryLock,
+    output::Outcome,
+    trouble::{Hint, trouble},
+    wiring,
+};
+
+/// Export, import, back up, restore, sweep, and erase a tenant.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Write all records as JSON Lines. No server may run meanwhile.
+    Export {
+        /// Where to; standard output when absent.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Write texts in clear, so that any store can read them, and anyone else too.
+        #[arg(long)]
+        clear: bool,
+        /// Of this tenant only.
+        #[arg(long)]
+        tenant: Option<Tenant>,
+    },
+    /// Read records that `export` wrote. No server may run meanwhile.
+    Import { file: PathBuf },
+    /// Copy the database into a new file while work goes on. Keys and ledger stay out.
+    Backup { to: PathBuf },
+    /// Put a backup in the place of the database. The ledger goes on under a new
+    /// origin, whose first entry names the old head.
+    Restore { backup: PathBuf },
+    /// Remove what its retention no longer covers.
+    Sweep,
+    /// Put a new master key in force, while work goes on.
+    RotateKey,
+    /// Destroy a tenant's data key, and with it all of its text, for ever.
+    EraseTenant {
+        tenant: Tenant,
+        /// Say that this is meant.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> {
+    match verb {
+        Verb::Export { out, clear, tenant } => export(call, out, clear, tenant).await,
+        Verb::Import { file } => import(call, file).await,
+        Verb::Restore { backup } => restore(call, backup).await,
+        Verb::Backup { to } => {
+            let to = std::path::absolute(to)?;
+            work(call, json!({"work": "backup", "to": to})).await
+        }
+        Verb::Sweep => work(call, json!({"work": "sweep"})).await,
+        Verb::RotateKey => work(call, json!({"work": "rotate-master-key"})).await,
+        Verb::EraseTenant { tenant, yes } if yes => {
+            work(call, json!({"work": "erase-tenant", "tenant": tenant})).await
+        }
+        Verb::EraseTenant { tenant, .. } => Err(trouble(
+            format!("erasing `{tenant}` cannot be undone"),
+            "say that it is meant with --yes",
+        )),
+    }
+}
+
+/// What the API does, in this process or in the server.
+async fn work(call: &Call<'_>, body: serde_json::Value) -> anyhow::Result<Outcome> {
+    let api = call.api("db").await?;
+    let done = api.post("/api/v1/database", Some(&body)).await;
+    api.close().await?;
+    call.out().one(&done?, |done| done.to_string())?;
+    Ok(Outcome::Clean)
+}
+
+/// The store alone, in a directory that no server holds.
+async fn store(call: &Call<'_>) -> anyhow::Result<(Store, DirectoryLock)> {
+    let config = call.config()?;
+    let lock = DirectoryLock::take(&config.data_dir, "db")?;
+    Ok((Store::open(&config.store, &config.data_dir, wiring::classes(), call.cx).await?, lock))
+}
+
+async fn export(
+    call: &Call<'_>,
+    out: Option<PathBuf>,
+    clear: bool,
+    tenant: Option<Tenant>,
+) -> anyhow::Result<Outcome> {
+    let (store, _lock) = store(call).await?;
+    let options =
+        ExportOptions { sealing: if clear { Sealing::Clear } else { Sealing::Encrypted }, tenant };
+    let written = match &out {
+        Some(path) => {
+            let cannot = || format!("cannot write `{}`", path.display());
+            let mut to = BufWriter::new(
+                File::create_new(path).with_context(cannot).hint("name a new file")?,
+            );
+            let written = store.export(&mut to, &options).await?;
+            to.flush().with_context(cannot)?;
+            written
+        }
+        None => {
+            let mut to = Vec::new();
+            let written = store.export(&mut to, &options).await?;
+            call.out().text(&String::from_utf8_lossy(&to))?;
+            written
+        }
+    };
+    store.close().await?;
+    if let Some(path) = out {
+        let result = json!({"file": path, "tenants": written.tenants, "records": written.records});
+        call.out().one(&result, |_| {
+            format!(
+                "{} records of {} tenants in `{}`",
+                written.records,
+                written.tenants,
+                path.display()
+            )
+        })?;
+    }
+    Ok(Outcome::Clean)
+}
+
+async fn import(call: &Call<'_>, file: PathBuf) -> anyhow::Result<Outcome> {
+    let mut from = BufReader::new(
+        File::open(&file).with_context(|| format!("cannot read `{}`", file.display()))?,
+    );
+    let (store, _lock) = store(call).await?;
+    let read = store.import(&mut from).await;
+    store.close().await?;
+    let read = read?;
+    let result = json!({"added": read.added, "updated": read.updated, "kept": read.kept});
+    call.out().one(&result, |_| {
+        format!(
+            "{} records added, {} updated, {} kept as they were",
+            read.added, read.updated, read.kept
+        )
+    })?;
+    Ok(Outcome::Clean)
+}
+
+async fn restore(call: &Call<'_>, backup: PathBuf) -> anyhow::Result<Outcome> {
+    let mut config = call.config()?;
+    let _lock = DirectoryLock::take(&config.data_dir, "db restore")?;
+    // The old ledger is kept whole beside the new one, which names its head.
+    let previous = if config.ledger_dir().exists() {
+        let (ledger, _) = wiring::open_ledger(&config, None, call.cx).hint("a ledger that does not verify is kept as it is: move its folder away by hand, and restore again")?;
+        let head = ledger.head();
+        drop(ledger);
+        Some(head)
+    } else {
+        None
+    };
+    let restored =
+        bartizan_store::restore(&config.store, &backup, &config.data_dir, call.cx).await?;
+    let mut kept = None;
+    if let Some(head) = &previous {
+        let aside = config.data_dir.join(format!("ledger-{}", call.cx.now().millis()));
+        std::fs::rename(config.ledger_dir(), &aside)
+            .with_context(|| format!("cannot move the old ledger to `{}`", aside.display()))?;
+        kept = Some(aside);
+        let base = head.origin.split("/restored-").next().unwrap_or(&head.origin).to_owned();
+        config.ledger.origin = format!("{base}/restored-{}", call.cx.now().millis() / 1000);
+    }
+    let (ledger, _) = wiring::open_ledger(&config, previous.clone(), call.cx)?;
+    let head = ledger.head();
+    drop(ledger);
+    let result = json!({
+        "restored": backup, "replaced": restored.replaced, "erased_again": restored.erased_again,
+        "old_ledger": kept, "old_size": previous.as_ref().map(|head| head.size), "ledger": head.origin,
+    });
+    call.out().one(&result, |_| {
+        let old = previous.as_ref().map_or(String::new(), |head| {
+            format!("; its first entry names the old head of size {}", head.size)
+        });
+        format!("restored `{}`; the ledger goes on as `{}`{old}", backup.display(), head.origin)
+    })?;
+    Ok(Outcome::Clean)
+}

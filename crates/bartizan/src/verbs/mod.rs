@@ -1,0 +1,140 @@
+//! The verbs: a file each. Their command lines are the reference's pages.
+
+mod admin_token;
+mod approvals;
+mod db;
+mod doctor;
+mod guard;
+mod keys;
+mod ledger;
+mod reference;
+mod routes;
+
+use std::path::PathBuf;
+
+use bartizan_core::{Cx, Tenant};
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+
+use crate::{
+    api::Api,
+    config::{Config, Sources},
+    //DEMO demo,
+    output::{Format, Outcome, Output},
+    serve,
+};
+
+/// Protects, tests and governs AI systems.
+///
+/// Exit code 0: clean, or answered; 1: something was found or could not be judged;
+/// 2: the work could not be done.
+#[derive(Debug, Parser)]
+#[command(name = "bartizan", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The configuration file; `bartizan.toml` in the working directory where there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run the gateway and administration until told to stop.
+    ///
+    /// SIGTERM lets running requests end; SIGHUP reads the configuration again.
+    Serve,
+    //DEMO Demo(demo::Args),
+    Doctor(doctor::Args),
+    #[command(subcommand)]
+    Keys(keys::Verb),
+    /// Show the routes in force, and how their targets do.
+    Routes,
+    #[command(subcommand)]
+    Approvals(approvals::Verb),
+    #[command(subcommand)]
+    Guard(guard::Verb),
+    #[command(subcommand)]
+    Ledger(ledger::Verb),
+    #[command(subcommand)]
+    Db(db::Verb),
+    /// Make another administrator token; the one before is void.
+    AdminToken,
+    /// Write the generated pages of the reference.
+    #[command(hide = true)]
+    Reference(reference::Args),
+}
+
+/// What every verb is given.
+#[derive(Debug)]
+struct Call<'a> {
+    cx: &'a Cx,
+    sources: Sources,
+    format: Format,
+}
+
+type Out = Output<std::io::BufWriter<std::io::StdoutLock<'static>>>;
+
+impl Call<'_> {
+    fn config(&self) -> anyhow::Result<Config> {
+        Ok(self.sources.load()?.config)
+    }
+
+    async fn api(&self, verb: &str) -> anyhow::Result<Api> {
+        Api::reach(&self.config()?, verb, self.cx).await
+    }
+
+    fn out(&self) -> Out {
+        Output::stdout(self.format)
+    }
+}
+
+/// Runs a verb to its end.
+pub(crate) async fn run(cli: Cli, cx: &Cx) -> anyhow::Result<Outcome> {
+    let call = Call { cx, sources: Sources::of_process(cli.config.as_deref()), format: cli.format };
+    match cli.verb {
+        Verb::Serve => serve::run(cli.config.as_deref(), cx).await.map(|()| Outcome::Clean),
+        //DEMO Verb::Demo(args) => demo::run(&args, &demo::protection(cx), cx, &mut call.out()).await,
+        Verb::Doctor(args) => doctor::run(&call, &args).await,
+        Verb::Keys(verb) => keys::run(&call, verb).await,
+        Verb::Routes => routes::run(&call).await,
+        Verb::Approvals(verb) => approvals::run(&call, verb).await,
+        Verb::Guard(verb) => guard::run(&call, verb),
+        Verb::Ledger(verb) => ledger::run(&call, verb).await,
+        Verb::Db(verb) => db::run(&call, verb).await,
+        Verb::AdminToken => admin_token::run(&call).await,
+        Verb::Reference(args) => reference::run(&args),
+    }
+}
+
+/// Whose records.
+#[derive(Clone, Debug, clap::Args)]
+struct Whose {
+    /// The tenant.
+    #[arg(long, default_value = "default")]
+    tenant: Tenant,
+}
+
+impl Whose {
+    fn path(&self, path: &str) -> String {
+        format!("{path}?tenant={}", self.tenant)
+    }
+}
+
+/// A field of an answer, as a cell of a table.
+fn cell(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+            .collect::<Vec<_>>()
+            .join(", "),
+        Some(other) => other.to_string(),
+    }
+}

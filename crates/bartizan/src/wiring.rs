@@ -1,0 +1,86 @@
+//! Plugs the rooms into one another: an installation, opened for a verb or a server.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use bartizan_console::{Admin, Secret};
+use bartizan_core::Cx;
+use bartizan_gateway::{Gateway, Parts};
+use bartizan_guard::Guard;
+use bartizan_ledger::{Head, Ledger, Recovery};
+use bartizan_net::{Client, Settings};
+use bartizan_policy::Authorizer;
+use bartizan_store::{Class, Store};
+
+use crate::{config::Config, lock::DirectoryLock, trouble::Hint};
+
+/// Every class of records, of every room.
+static CLASSES: std::sync::LazyLock<Vec<&'static Class>> = std::sync::LazyLock::new(|| {
+    bartizan_gateway::CLASSES.iter().chain(bartizan_console::CLASSES).copied().collect()
+});
+
+/// The classes, as the store wants them.
+pub(crate) fn classes() -> &'static [&'static Class] {
+    &CLASSES
+}
+
+/// An installation that this process holds.
+#[derive(Debug)]
+pub(crate) struct House {
+    pub(crate) admin: Admin,
+    pub(crate) recovery: Recovery,
+    /// The administrator's token, when it was made just now.
+    pub(crate) token: Option<Secret>,
+    // Given up last, when everything else is closed.
+    _lock: DirectoryLock,
+}
+
+impl House {
+    /// Opens the data directory, and makes what is missing in it.
+    pub(crate) async fn open(config: &Config, verb: &str, cx: &Cx) -> anyhow::Result<Self> {
+        let lock = DirectoryLock::take(&config.data_dir, verb)?;
+        let store = Store::open(&config.store, &config.data_dir, classes(), cx).await?;
+        let (ledger, recovery) = open_ledger(config, None, cx)?;
+        let gateway = gateway(config, store, ledger, cx)?;
+        let admin = Admin::new(gateway);
+        let token =
+            admin.ensure_token().await.map_err(|failure| anyhow::anyhow!(failure.message))?;
+        Ok(Self { admin, recovery, token, _lock: lock })
+    }
+
+    /// Finishes what is being written.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        self.admin.gateway.write_refusals(true);
+        self.admin.gateway.store.close().await?;
+        // The ledger moves its journal into tiles when its last handle goes, which takes a moment.
+        tokio::task::spawn_blocking(move || drop(self)).await?;
+        Ok(())
+    }
+}
+
+/// Opens the ledger of an installation.
+pub(crate) fn open_ledger(
+    config: &Config,
+    previous: Option<Head>,
+    cx: &Cx,
+) -> anyhow::Result<(Ledger, Recovery)> {
+    let settings = bartizan_ledger::Settings { origin: config.ledger.origin.clone(), previous };
+    Ok(Ledger::open(&config.ledger_dir(), &settings, cx)?)
+}
+
+fn gateway(config: &Config, store: Store, ledger: Ledger, cx: &Cx) -> anyhow::Result<Arc<Gateway>> {
+    let net = Settings { allow: config.net.allow.clone(), ca_file: config.net.ca_file.clone() };
+    let client = Client::new(&net).context("cannot set up the way out (`net`)")?;
+    let policies = config.policy.file.as_deref().map(read).transpose()?.unwrap_or_default();
+    let authorizer =
+        Authorizer::new(&policies).context("cannot use the policies (`policy.file`)")?;
+    let parts =
+        Parts { cx: cx.clone(), store, ledger, guard: Arc::new(Guard::new()), client, authorizer };
+    Ok(Gateway::new(parts, config.gateway())?)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the policies `{}`", path.display()))
+        .hint("`policy.file` names a file of Cedar policies")
+}

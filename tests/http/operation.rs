@@ -1,0 +1,106 @@
+//! Starting, stopping, reloading: nothing dropped, nothing half in force.
+
+use std::{
+    io::Write,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use crate::common::{
+    self, Home,
+    model::{Model, say},
+};
+
+#[test]
+fn sigterm_lets_running_requests_end() {
+    let model = Model::new(|_, body| {
+        std::thread::sleep(Duration::from_millis(800));
+        say("slow but whole", body)
+    });
+    let home = Home::new(&model.url(), "");
+    let key = home.key("k");
+    let mut server = home.serve();
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| server.chat(&key, "hi"));
+        while model.seen().is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        server.signal("-TERM");
+        let reply = running.join().unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    });
+    let status = server.child.wait().unwrap();
+    assert!(status.success(), "{status}: {}", home.log());
+    assert!(TcpStream::connect(("127.0.0.1", home.data_port)).is_err());
+}
+
+#[test]
+fn sighup_reloads_whole_or_not_at_all() {
+    let (one, two) = (Model::saying("one"), Model::saying("two"));
+    let home = Home::new(&one.url(), "");
+    let key = home.key("k");
+    let server = home.serve();
+    assert!(server.chat(&key, "hi").text().contains("one"));
+    home.configure(&two.url(), "nonsense = 1\n");
+    server.signal("-HUP");
+    let until = Instant::now() + Duration::from_secs(10);
+    while !home.log().contains("nonsense") {
+        assert!(Instant::now() < until, "the refusal is not in the log: {}", home.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(server.chat(&key, "hi").text().contains("one"), "a wrong configuration took effect");
+    home.configure(&two.url(), "");
+    server.signal("-HUP");
+    while !server.chat(&key, "hi").text().contains("two") {
+        assert!(Instant::now() < until, "the new configuration never took effect: {}", home.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_second_server_on_the_same_directory_or_port_is_refused() {
+    let model = Model::saying("hello");
+    let home = Home::new(&model.url(), "");
+    let _server = home.serve();
+    let second = home.run(&["serve"]);
+    assert_eq!(second.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("data"), "{said}");
+    let other = Home::new(&model.url(), "");
+    let text = std::fs::read_to_string(other.config()).unwrap().replace(&format!(":{}", other.data_port), &format!(":{}", home.data_port));
+    std::fs::write(other.config(), text).unwrap();
+    let taken = other.run(&["serve"]);
+    assert_eq!(taken.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&taken.stderr).into_owned();
+    assert!(said.contains(&home.data_port.to_string()), "{said}");
+}
+
+#[test]
+fn a_client_that_is_slow_with_its_head_is_dropped() {
+    let model = Model::saying("hello");
+    let home = Home::new(&model.url(), "");
+    let text = std::fs::read_to_string(home.config()).unwrap().replace("[admin]", "header_ms_max = 300\n[admin]");
+    std::fs::write(home.config(), text).unwrap();
+    let _server = home.serve();
+    let mut stream = TcpStream::connect(("127.0.0.1", home.data_port)).unwrap();
+    stream.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n").unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // Either an answer that says so, or an end; not a connection that stays.
+    let _answer = common::read_reply(&stream);
+}
+
+#[test]
+fn health_and_metrics_are_served() {
+    let model = Model::saying("hello");
+    let home = Home::new(&model.url(), "");
+    let key = home.key("k");
+    let server = home.serve();
+    server.chat(&key, "hi");
+    for port in [home.data_port, home.admin_port] {
+        assert_eq!(common::get(port, "/healthz", &[]).unwrap().status, 200);
+        assert_eq!(common::get(port, "/readyz", &[]).unwrap().status, 200);
+    }
+    let metrics = common::get(home.admin_port, "/metrics", &[]).unwrap().text();
+    assert!(metrics.contains("bartizan_requests_total{route=\"chat\""), "{metrics}");
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+}
