@@ -1,8 +1,10 @@
-//! The forms of tokens: a prefix, an alphabet, a length, and a checksum where the
-//! service has one. A row a form; the tests make samples from the row itself.
+//! The forms of tokens. [`FORMATS`]: a prefix, an alphabet, a length, and a checksum
+//! where the service has one. [`SHAPES`]: those that a prefix does not tell. A row a
+//! form; the tests make samples from the row itself, so that no token stands here.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 use bartizan_core::{Confidence, Span};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use regex::Regex;
@@ -449,6 +451,154 @@ pub(super) const FORMATS: &[Format] = &[
         "https://langfuse.com/docs/api-and-data-platform/features/public-api",
     ),
     row(
+        "openai-classic-key",
+        &["sk-"],
+        Base62,
+        48,
+        48,
+        "https://platform.openai.com/docs/api-reference/authentication",
+    ),
+    row(
+        "heroku-key",
+        &["HRKU-"],
+        UrlSafe,
+        36,
+        60,
+        "https://devcenter.heroku.com/articles/platform-api-quickstart",
+    ),
+    row("twilio-key", &["SK"], Hex, 32, 32, "https://www.twilio.com/docs/iam/api-keys"),
+    row(
+        "sonarqube-token",
+        &["squ_", "sqp_", "sqa_"],
+        Hex,
+        40,
+        40,
+        "https://docs.sonarsource.com/sonarqube-server/user-guide/managing-tokens",
+    ),
+    row(
+        "pulumi-token",
+        &["pul-"],
+        Hex,
+        40,
+        40,
+        "https://www.pulumi.com/docs/administration/access-identity/access-tokens/",
+    ),
+    row(
+        "buildkite-token",
+        &["bkua_"],
+        Hex,
+        40,
+        40,
+        "https://buildkite.com/docs/apis/managing-api-tokens",
+    ),
+    row(
+        "netlify-token",
+        &["nfp_"],
+        Base62,
+        36,
+        40,
+        "https://docs.netlify.com/api-and-cli-guides/api-guides/get-started-with-api/",
+    ),
+    row(
+        "typeform-token",
+        &["tfp_"],
+        UrlSafe,
+        44,
+        64,
+        "https://www.typeform.com/developers/get-started/personal-access-token/",
+    ),
+    row(
+        "clojars-token",
+        &["CLOJARS_"],
+        Hex,
+        60,
+        60,
+        "https://github.com/clojars/clojars-web/wiki/Deploy-Tokens",
+    ),
+    row(
+        "alibaba-key-id",
+        &["LTAI"],
+        Base62,
+        20,
+        20,
+        "https://www.alibabacloud.com/help/en/ram/user-guide/create-an-accesskey-pair",
+    ),
+    row(
+        "pinecone-key",
+        &["pcsk_"],
+        UrlSafe,
+        60,
+        80,
+        "https://docs.pinecone.io/guides/projects/manage-api-keys",
+    ),
+    row(
+        "langsmith-key",
+        &["lsv2_pt_", "lsv2_sk_"],
+        UrlSafe,
+        43,
+        43,
+        "https://docs.langchain.com/langsmith/create-account-api-key",
+    ),
+    row(
+        "bitbucket-password",
+        &["ATBB"],
+        Base62,
+        32,
+        32,
+        "https://support.atlassian.com/bitbucket-cloud/docs/app-passwords/",
+    ),
+    row(
+        "jfrog-key",
+        &["AKCp"],
+        Base62,
+        69,
+        69,
+        "https://jfrog.com/help/r/jfrog-platform-administration-documentation/user-profile",
+    ),
+    row("dropbox-token", &["sl."], UrlSafe, 130, 200, "https://developers.dropbox.com/oauth-guide"),
+    row(
+        "meta-token",
+        &["EAA"],
+        Base62,
+        90,
+        250,
+        "https://developers.facebook.com/docs/facebook-login/guides/access-tokens/",
+    ),
+    row("e2b-key", &["e2b_"], Hex, 40, 40, "https://e2b.dev/docs/api-key"),
+    row(
+        "supabase-secret",
+        &["sb_secret_"],
+        UrlSafe,
+        31,
+        31,
+        "https://supabase.com/docs/guides/api/api-keys",
+    ),
+    row("render-key", &["rnd_"], Base62, 28, 32, "https://render.com/docs/api"),
+    row(
+        "flutterwave-key",
+        &["FLWSECK-", "FLWSECK_TEST-"],
+        UrlSafe,
+        32,
+        36,
+        "https://developer.flutterwave.com/docs/authentication",
+    ),
+    row(
+        "hubspot-token",
+        &["pat-na1-", "pat-eu1-"],
+        UrlSafe,
+        36,
+        36,
+        "https://developers.hubspot.com/docs/guides/apps/private-apps/overview",
+    ),
+    row(
+        "mapbox-secret",
+        &["sk.eyJ"],
+        Wide,
+        60,
+        160,
+        "https://docs.mapbox.com/accounts/guides/tokens/",
+    ),
+    row(
         "bartizan-key",
         &["bz_default_"],
         UrlSafe,
@@ -457,6 +607,122 @@ pub(super) const FORMATS: &[Format] = &[
         "https://datatracker.ietf.org/doc/html/rfc8959",
     ),
 ];
+
+/// A form that a pattern tells.
+#[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "what samples are made of is for tests"))]
+pub(super) struct Shape {
+    pub(super) name: &'static str,
+    /// INVARIANT: whatever the pattern matches holds one of these, in any ASCII case.
+    stems: &'static [&'static str],
+    /// Its first group is the token.
+    pattern: &'static str,
+    /// What stands before a token.
+    before: &'static str,
+    /// What a token is made of: literals, and random characters after each.
+    parts: &'static [(&'static str, Alphabet, usize)],
+    pub(super) source: &'static str,
+}
+
+/// Every form that a prefix does not tell.
+pub(super) const SHAPES: &[Shape] = &[
+    Shape {
+        name: "telegram-bot-token",
+        stems: &[":AA"],
+        pattern: r"\b(\d{8,10}:AA[A-Za-z0-9_-]{33})(?:[^A-Za-z0-9_-]|$)",
+        before: "",
+        parts: &[("7301945286:AA", Base62, 33)],
+        source: "https://core.telegram.org/bots/features#botfather",
+    },
+    Shape {
+        name: "discord-bot-token",
+        stems: &["."],
+        pattern: r"\b([MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38})(?:[^A-Za-z0-9_.-]|$)",
+        before: "",
+        parts: &[("MT", Base62, 24), (".", Base62, 6), (".", Base62, 38)],
+        source: "https://docs.discord.com/developers/reference#authentication",
+    },
+    Shape {
+        name: "azure-storage-key",
+        stems: &["accountkey"],
+        pattern: r"(?i)\bAccountKey=([A-Za-z0-9+/]{86}==)",
+        before: "AccountKey=",
+        parts: &[("", Base62, 86), ("==", Base62, 0)],
+        source: "https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string",
+    },
+    Shape {
+        name: "azure-client-secret",
+        stems: &["Q~"],
+        pattern: r"(?:^|[^A-Za-z0-9_~.-])([A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34})(?:[^A-Za-z0-9_~.-]|$)",
+        before: "",
+        parts: &[("", Base62, 3), ("8Q~", Base62, 34)],
+        source: "https://learn.microsoft.com/entra/identity-platform/howto-create-service-principal-portal",
+    },
+    Shape {
+        name: "mailchimp-key",
+        stems: &["-us"],
+        pattern: r"\b([0-9a-f]{32}-us\d{1,2})\b",
+        before: "",
+        parts: &[("", Hex, 32), ("-us14", Hex, 0)],
+        source: "https://mailchimp.com/developer/marketing/guides/quick-start/",
+    },
+    Shape {
+        name: "terraform-token",
+        stems: &[".atlasv1."],
+        pattern: r"\b([A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{60,70})(?:[^A-Za-z0-9_-]|$)",
+        before: "",
+        parts: &[("", Base62, 14), (".atlasv1.", Base62, 64)],
+        source: "https://developer.hashicorp.com/terraform/cloud-docs/users-teams-organizations/api-tokens",
+    },
+    Shape {
+        name: "aws-secret-key",
+        stems: &["aws"],
+        pattern: r#"(?i)\baws.{0,20}?(?:secret|access).{0,16}?key.{0,4}?[=:]\s{0,2}["']?([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)"#,
+        before: "aws_secret_access_key = ",
+        parts: &[("", Base62, 40)],
+        source: "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html",
+    },
+    Shape {
+        name: "airtable-token",
+        stems: &["pat"],
+        pattern: r"\b(pat[A-Za-z0-9]{14}\.[0-9a-f]{64})\b",
+        before: "",
+        parts: &[("pat", Base62, 14), (".", Hex, 64)],
+        source: "https://airtable.com/developers/web/guides/personal-access-tokens",
+    },
+];
+
+static SHAPED: LazyLock<(AhoCorasick, Vec<usize>, Vec<Regex>)> = LazyLock::new(|| {
+    let pairs = SHAPES.iter().enumerate();
+    let (stems, owners): (Vec<&str>, Vec<usize>) =
+        pairs.flat_map(|(i, shape)| shape.stems.iter().map(move |stem| (*stem, i))).unzip();
+    let stems = AhoCorasickBuilder::new().ascii_case_insensitive(true).build(stems);
+    let patterns = SHAPES.iter().map(|shape| regex(shape.pattern)).collect();
+    (stems.expect("INVARIANT: a few short words make an automaton"), owners, patterns)
+});
+
+/// The tokens that have a shape.
+pub(super) fn shaped(text: &str, hits: &mut Vec<Hit>) {
+    let (stems, owners, patterns) = &*SHAPED;
+    let found = stems.find_overlapping_iter(text);
+    let seen: BTreeSet<usize> =
+        found.filter_map(|m| owners.get(m.pattern().as_usize()).copied()).collect();
+    for pattern in seen.into_iter().filter_map(|i| patterns.get(i)) {
+        let tokens = pattern.captures_iter(text).filter_map(|found| found.get(1)).take(HITS_MAX);
+        let tokens =
+            tokens.filter(|token| !is_dull(token.as_str()) && entropy(token.as_str()) >= 3.0);
+        hits.extend(tokens.map(|token| Hit {
+            span: Span::new(token.start(), token.end()),
+            confidence: Confidence::percent(90),
+        }));
+    }
+}
+
+/// Whether documentation would print it.
+fn is_dull(token: &str) -> bool {
+    let upper = token.to_ascii_uppercase();
+    ["EXAMPLE", "XXXXX", "00000", "12345678", "ABCDEFGH"].iter().any(|dull| upper.contains(dull))
+}
 
 impl Alphabet {
     fn holds(self, c: u8) -> bool {
@@ -503,11 +769,7 @@ impl Format {
     }
 
     fn proves(&self, token: &str) -> bool {
-        let upper = token.to_ascii_uppercase();
-        if ["EXAMPLE", "XXXXX", "00000", "12345678", "ABCDEFGH"]
-            .iter()
-            .any(|dull| upper.contains(dull))
-        {
+        if is_dull(token) {
             return false;
         }
         match self.proof {
@@ -601,5 +863,20 @@ impl Format {
     pub(super) fn dull(&self) -> String {
         let filler = if self.alphabet.holds(b'a') { 'a' } else { 'A' };
         format!("{}{}", self.prefixes[0], filler.to_string().repeat(self.least))
+    }
+}
+
+#[cfg(test)]
+impl Shape {
+    /// What stands before the token, and a token that no service ever gave out.
+    pub(super) fn sample(&self, random: &bartizan_core::sim::SeededEntropy) -> (&str, String) {
+        let mut token = String::new();
+        for (literal, alphabet, count) in self.parts {
+            token.push_str(literal);
+            let letters: Vec<u8> =
+                (b'!'..=b'~').filter(|b| alphabet.holds(*b) && b.is_ascii_alphanumeric()).collect();
+            token.extend((0..*count).map(|_| char::from(letters[random.below(letters.len())])));
+        }
+        (self.before, token)
     }
 }

@@ -23,7 +23,10 @@ pub(super) const RULE: Rule = Rule {
             hit("Please pay to GB82 WEST 1234 5698 7654 32."),
             hit("DE89370400440532013000"),
             hit("NL91 ABNA 0417 1643 00"),
+            hit("my iban is gb82west12345698765432"),
+            hit("FR76-3000-6000-0112-3456-7890-189"),
             miss("GB82 WEST 1234 5698 7654 33"),
+            miss("ab12 and then twelve more words follow here"),
             miss("DE8937040044053201300"),
             miss("The part AB12 3456 7890 1234 is out of stock."),
         ],
@@ -35,7 +38,8 @@ pub(super) const RULE: Rule = Rule {
     inspect,
 };
 
-static IBAN: LazyLock<Regex> = LazyLock::new(|| regex(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b"));
+static IBAN: LazyLock<Regex> =
+    LazyLock::new(|| regex(r"\b[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}\b"));
 
 const LENGTHS: &[(&str, usize)] = &[
     ("AD", 24),
@@ -128,9 +132,11 @@ fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
 
 /// How many bytes of the text are the account number, which words may follow.
 fn account(text: &str) -> Option<usize> {
-    let (_, length) = LENGTHS.iter().find(|(country, _)| text.starts_with(country))?;
+    let (_, length) = LENGTHS.iter().find(|(country, _)| {
+        text.get(..2).is_some_and(|head| head.eq_ignore_ascii_case(country))
+    })?;
     let (mut compact, mut end) = (String::new(), 0);
-    for (at, c) in text.char_indices().filter(|(_, c)| *c != ' ') {
+    for (at, c) in text.char_indices().filter(|(_, c)| !matches!(c, ' ' | '-')) {
         compact.push(c);
         end = at + 1;
         if compact.len() == *length {
@@ -139,6 +145,6 @@ fn account(text: &str) -> Option<usize> {
     }
     let (head, rest) = compact.split_at_checked(4)?;
     let next = text.get(end..).and_then(|rest| rest.chars().next());
-    let is_whole = compact.len() == *length && next.is_none_or(|c| c == ' ');
+    let is_whole = compact.len() == *length && next.is_none_or(|c| matches!(c, ' ' | '-'));
     (is_whole && mod_97(&format!("{rest}{head}")) == Some(1)).then_some(end)
 }

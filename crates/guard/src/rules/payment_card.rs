@@ -27,7 +27,10 @@ pub(super) const RULE: Rule = Rule {
             hit("My card is 4111 1111 1111 1111, valid until 12/29."),
             hit("5555-5555-5555-4444"),
             hit("amex 378282246310005"),
+            hit("4222222222222"),
             miss("4111 1111 1111 1112"),
+            miss("Rows: 41 11 11 11 11 11 11 11"),
+            miss("4111-1111 1111-1111 mixes its marks"),
             miss("The order number is 4929 1834 0001 2345."),
             miss("1234567812345670 has a good check digit and no issuer"),
             miss("00000000000000000000"),
@@ -40,21 +43,33 @@ pub(super) const RULE: Rule = Rule {
     inspect,
 };
 
-static CARD: LazyLock<Regex> = LazyLock::new(|| regex(r"\b[2-6](?:[ -]?\d){12,18}\b"));
+static CARD: LazyLock<Regex> = LazyLock::new(|| regex(r"\b[1-6](?:[ -]?\d){11,18}\b"));
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
     each(&CARD, look.text, 95, hits, |seen| {
         let digits = digits(seen);
-        is_issued(&digits) && luhn(&digits)
+        is_written(seen) && is_issued(&digits) && luhn(&digits)
     });
+}
+
+/// In one piece, or in the groups that are embossed on cards.
+fn is_written(seen: &str) -> bool {
+    let groups: Vec<usize> = seen.split([' ', '-']).map(str::len).collect();
+    let one_mark = !(seen.contains(' ') && seen.contains('-'));
+    one_mark
+        && matches!(
+            groups.as_slice(),
+            [_] | [4, 4, 4, 4] | [4, 4, 4, 4, 3] | [4, 6, 4 | 5] | [4, 4, 4]
+        )
 }
 
 fn is_issued(digits: &[u32]) -> bool {
     let prefix = |n: usize| digits.iter().take(n).fold(0, |number, d| number * 10 + d);
     match digits.len() {
+        12 => matches!(prefix(4), 5018 | 5020 | 5038 | 6304),
         13 | 19 if prefix(1) == 4 => true,
         14 => matches!(prefix(3), 300..=305) || matches!(prefix(2), 36 | 38 | 39),
-        15 => matches!(prefix(2), 34 | 37),
+        15 => matches!(prefix(2), 34 | 37) || matches!(prefix(4), 1800 | 2131),
         16 => {
             prefix(1) == 4
                 || matches!(prefix(2), 51..=55 | 62 | 65)

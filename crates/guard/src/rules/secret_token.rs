@@ -62,13 +62,14 @@ fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
         }
     }
     formats::web_tokens(look.text, hits);
+    formats::shaped(look.text, hits);
     hits.sort_by_key(|hit| (hit.span.start, usize::MAX - hit.span.end));
     hits.dedup_by(|next, last| next.span.start < last.span.end);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::formats::SHAPES, *};
     use crate::{Channel, Context};
 
     fn found(text: &str) -> Vec<String> {
@@ -110,6 +111,46 @@ mod tests {
             );
             assert!(format.source.starts_with("https://"), "{}", format.name);
         }
-        assert!(FORMATS.len() >= 40, "{} formats", FORMATS.len());
+        assert!(FORMATS.len() + SHAPES.len() >= 80, "{} formats", FORMATS.len());
+    }
+
+    #[test]
+    fn each_shape_is_found_and_its_near_misses_are_not() {
+        let random = bartizan_core::sim::SeededEntropy::new(6);
+        for shape in SHAPES {
+            for _ in 0..2 {
+                let (before, token) = shape.sample(&random);
+                assert_eq!(
+                    found(&format!("it is {before}{token} here")),
+                    [token.as_str()],
+                    "{}",
+                    shape.name
+                );
+                let text = format!("\"{before}{token}\"");
+                assert_eq!(found(&text), [token.as_str()], "{}", shape.name);
+            }
+            let (before, token) = shape.sample(&random);
+            let cut: String = token.chars().skip(5).collect();
+            assert!(
+                found(&format!("it is {before}{cut} here")).is_empty(),
+                "{}: {cut}",
+                shape.name
+            );
+            let dull: String =
+                token.chars().map(|c| if c.is_ascii_alphanumeric() { 'a' } else { c }).collect();
+            assert!(
+                found(&format!("it is {before}{dull} here")).is_empty(),
+                "{}: {dull}",
+                shape.name
+            );
+            assert!(shape.source.starts_with("https://"), "{}", shape.name);
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names = FORMATS.iter().map(|f| f.name).chain(SHAPES.iter().map(|s| s.name));
+        let unique: std::collections::BTreeSet<&str> = names.collect();
+        assert_eq!(unique.len(), FORMATS.len() + SHAPES.len());
     }
 }
