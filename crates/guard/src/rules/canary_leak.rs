@@ -31,9 +31,13 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
-    let canaries = look.context.canaries.iter().filter(|canary| canary.len() >= LEAST);
-    for canary in canaries {
-        let (text, canary) = (look.text.to_ascii_lowercase(), canary.to_ascii_lowercase());
+    if look.context.canaries.is_empty() {
+        return;
+    }
+    // In ASCII only, so that places in it are places in the text.
+    let text = look.text.to_ascii_lowercase();
+    for canary in look.context.canaries.iter().filter(|canary| canary.len() >= LEAST) {
+        let canary = canary.to_ascii_lowercase();
         let found = text.match_indices(&canary).take(HITS_MAX);
         hits.extend(found.map(|(at, seen)| Hit {
             span: Span::new(at, at + seen.len()),

@@ -795,27 +795,32 @@ fn base62(mut number: u32) -> String {
 }
 
 static WEB: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"\beyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,8000}\.[A-Za-z0-9_-]{16,1400}")
+    regex(
+        r"\beyJ[A-Za-z0-9_-]{10,900}\.[A-Za-z0-9_-]{10,8000}(?:\.[A-Za-z0-9_-]{16,1400}|\.[A-Za-z0-9_-]{0,15}$|$)",
+    )
 });
 
-/// JSON web tokens (RFC 7519): the head decodes to JSON that names an algorithm.
+/// JSON web tokens (RFC 7519): the head decodes to JSON that names an algorithm. One
+/// that the text's end cuts off is one too: its signature may yet come.
 pub(super) fn web_tokens(text: &str, hits: &mut Vec<Hit>) {
     if !text.contains("eyJ") {
         return;
     }
     for found in WEB.find_iter(text).take(HITS_MAX) {
         let head = found.as_str().split('.').next().unwrap_or_default();
-        let head = URL_SAFE_NO_PAD
-            .decode(head)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-        if head.is_some_and(|head| head.get("alg").is_some_and(serde_json::Value::is_string)) {
+        if is_web_head(head) {
             hits.push(Hit {
                 span: Span::new(found.start(), found.end()),
                 confidence: Confidence::percent(95),
             });
         }
     }
+}
+
+fn is_web_head(head: &str) -> bool {
+    let bytes = URL_SAFE_NO_PAD.decode(head).ok();
+    let head = bytes.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    head.is_some_and(|head| head.get("alg").is_some_and(serde_json::Value::is_string))
 }
 
 #[cfg(test)]

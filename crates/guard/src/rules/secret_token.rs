@@ -148,6 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn a_web_token_is_one_before_it_is_complete() {
+        let Some(bartizan_core::Example::Hit(token)) = RULE.meta.examples.first() else {
+            panic!("the first example is a token")
+        };
+        let whole = format!("the token {token}");
+        let payload = token.find('.').expect("three parts") + 12;
+        for end in payload..token.len() {
+            assert_eq!(found(&whole[..10 + end]), [&token[..end]], "cut at {end}");
+        }
+        let text = format!("{} and then no signature", &token[..payload]);
+        assert!(found(&text).is_empty());
+    }
+
+    #[test]
     fn names_are_unique() {
         let names = FORMATS.iter().map(|f| f.name).chain(SHAPES.iter().map(|s| s.name));
         let unique: std::collections::BTreeSet<&str> = names.collect();
