@@ -474,6 +474,7 @@ async fn events_wait_for_every_subscription(repo: Repo) {
     assert_eq!(late, rows[4].place, "a new subscription starts at the end");
     repo.acknowledge("one", rows[2].place).await.expect("noted");
     repo.acknowledge("one", rows[1].place).await.expect("never backwards");
+    assert_eq!(repo.subscribe("one").await.expect("found"), rows[2].place);
     assert_eq!(repo.outbox(0, 10).await.expect("read"), rows[3..]);
     repo.acknowledge("one", rows[4].place).await.expect("noted");
     assert_eq!(repo.outbox(0, 10).await.expect("read"), []);

@@ -63,3 +63,6 @@ pub use portable::{ExportOptions, Exported, Imported, Sealing};
 pub use query::{Cursor, Order, PAGE_RECORDS_MAX, Page, Query};
 pub use record::Record;
 pub use store::{NewMasterKey, Restored, Store, Swept, restore};
+
+/// The database's file in the data directory.
+pub const DATABASE_FILE: &str = sqlite::FILE;

@@ -319,5 +319,11 @@ mod tests {
         let env = Source::Env("BARTIZAN_TEST_NO_SUCH_VARIABLE".into());
         let error = env.load().expect_err("refused").to_string();
         assert!(error.contains("`BARTIZAN_TEST_NO_SUCH_VARIABLE`"), "{error}");
+        // Cargo sets this one, and it is no key.
+        let error = Source::Env("CARGO_PKG_NAME".into()).load().expect_err("refused").to_string();
+        assert!(error.contains("64 hexadecimal digits") && !error.contains("store"), "{error}");
+        let (cx, _) = bartizan_core::sim::cx(4);
+        let error = env.save(&Keyring::generate(&cx).expect("a key")).expect_err("refused");
+        assert!(error.to_string().contains("the new key, a comma and the old key"), "{error}");
     }
 }

@@ -462,6 +462,25 @@ mod tests {
         assert_ne!(key.digest("label", b"bytes"), key.digest("labelb", b"ytes"));
     }
 
+    #[tokio::test]
+    async fn a_key_that_was_read_before_another_was_forgotten_is_not_kept() {
+        let (cx, _) = bartizan_core::sim::cx(5);
+        let dir = tempfile::tempdir().expect("a directory");
+        let repository = crate::sqlite::Sqlite::open(dir.path()).await.expect("opened");
+        let repository: Arc<dyn Repository> = Arc::new(repository);
+        let source = Source::File(dir.path().join("key"));
+        let vault = Vault::open(repository.clone(), source, &cx).await.expect("opened");
+        let tenant = Tenant::default();
+        vault.key_or_new(&tenant).await.expect("made");
+        let wrapped = repository.data_key("default").await.expect("read").expect("there");
+        let before = vault.known().forgotten;
+        vault.forget(&tenant);
+        vault.remember(&tenant, &wrapped, before).expect("unwrapped");
+        assert!(vault.cached(&tenant).is_none(), "it may be the key that was destroyed");
+        vault.remember(&tenant, &wrapped, before + 1).expect("unwrapped");
+        assert!(vault.cached(&tenant).is_some());
+    }
+
     #[test]
     fn hkdf_and_hmac_give_the_published_values() {
         // RFC 5869, appendix A.1: the PRK of test case 1 expands to these first 32 bytes.

@@ -208,6 +208,21 @@ async fn the_outbox_shrinks_when_all_have_it_and_events_that_nobody_takes_are_sw
 }
 
 #[tokio::test]
+async fn acknowledging_the_last_that_fits_is_done_with_what_was_passed_over_after_it() {
+    let house = House::new().await;
+    let filter = Filter { tenant: Some(tenant("a")), ..Filter::default() };
+    let mut subscription = house.store.bus().subscribe("s", filter).await.expect("made");
+    for of in ["a", "b", "b"] {
+        house.store.bus().publish(&event(&house, of, "x")).await.expect("published");
+    }
+    let delivery = next(&mut subscription).await;
+    subscription.ack(&delivery).await.expect("noted");
+    drop(subscription);
+    let mut all = house.store.bus().subscribe("s", Filter::default()).await.expect("made");
+    assert!(is_quiet(&mut all).await);
+}
+
+#[tokio::test]
 async fn an_entity_is_the_first_that_is_named() {
     let house = House::new().await;
     let mut of = event(&house, "a", "x");
