@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
+use aho_corasick::AhoCorasick;
 use bartizan_core::{Confidence, Span};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use regex::Regex;
@@ -613,7 +613,7 @@ pub(super) const FORMATS: &[Format] = &[
 #[cfg_attr(not(test), expect(dead_code, reason = "what samples are made of is for tests"))]
 pub(super) struct Shape {
     pub(super) name: &'static str,
-    /// INVARIANT: whatever the pattern matches holds one of these, in any ASCII case.
+    /// INVARIANT: whatever the pattern matches holds one of these.
     stems: &'static [&'static str],
     /// Its first group is the token.
     pattern: &'static str,
@@ -636,16 +636,16 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "discord-bot-token",
-        stems: &["."],
-        pattern: r"\b([MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38})(?:[^A-Za-z0-9_.-]|$)",
+        stems: &["MT", "MD", "Mj", "Mz", "NT", "ND", "Nj", "Nz", "OD", "OT"],
+        pattern: r"\b((?:M[TDjz]|N[TDjz]|O[DT])[A-Za-z0-9_-]{22,26}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38})(?:[^A-Za-z0-9_.-]|$)",
         before: "",
         parts: &[("MT", Base62, 24), (".", Base62, 6), (".", Base62, 38)],
         source: "https://docs.discord.com/developers/reference#authentication",
     },
     Shape {
         name: "azure-storage-key",
-        stems: &["accountkey"],
-        pattern: r"(?i)\bAccountKey=([A-Za-z0-9+/]{86}==)",
+        stems: &["AccountKey", "accountkey", "ACCOUNTKEY"],
+        pattern: r"\b(?:AccountKey|accountkey|ACCOUNTKEY)=([A-Za-z0-9+/]{86}==)",
         before: "AccountKey=",
         parts: &[("", Base62, 86), ("==", Base62, 0)],
         source: "https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string",
@@ -676,8 +676,8 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "aws-secret-key",
-        stems: &["aws"],
-        pattern: r#"(?i)\baws.{0,20}?(?:secret|access).{0,16}?key.{0,4}?[=:]\s{0,2}["']?([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)"#,
+        stems: &["aws", "AWS", "Aws"],
+        pattern: r#"\b(?:aws|AWS|Aws).{0,20}?(?i:secret|access).{0,16}?(?i:key).{0,4}?[=:]\s{0,2}["']?([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)"#,
         before: "aws_secret_access_key = ",
         parts: &[("", Base62, 40)],
         source: "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html",
@@ -696,7 +696,7 @@ static SHAPED: LazyLock<(AhoCorasick, Vec<usize>, Vec<Regex>)> = LazyLock::new(|
     let pairs = SHAPES.iter().enumerate();
     let (stems, owners): (Vec<&str>, Vec<usize>) =
         pairs.flat_map(|(i, shape)| shape.stems.iter().map(move |stem| (*stem, i))).unzip();
-    let stems = AhoCorasickBuilder::new().ascii_case_insensitive(true).build(stems);
+    let stems = AhoCorasick::new(stems);
     let patterns = SHAPES.iter().map(|shape| regex(shape.pattern)).collect();
     (stems.expect("INVARIANT: a few short words make an automaton"), owners, patterns)
 });

@@ -4,6 +4,7 @@
 // shared: checksums
 // shared: family
 // shared: formats
+// shared: honest
 // shared: phrases
 
 mod canary_leak;
@@ -16,6 +17,8 @@ mod exfiltration_link;
 mod family;
 mod formats;
 mod hidden_text;
+#[cfg(test)]
+mod honest;
 mod iban;
 mod indirect_instruction;
 mod ip_address;
@@ -92,9 +95,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use bartizan_core::Example;
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::{Context, Look};
+    use crate::{Context, Look, Needs, Rule};
 
     #[test]
     fn every_example_is_judged_as_it_says() {
@@ -157,7 +161,7 @@ mod tests {
         let (cx, _) = bartizan_core::sim::cx(1);
         let profile = crate::Profile::default();
         let mut wrong = Vec::new();
-        for text in HONEST {
+        for text in honest::TEXTS {
             for channel in [Channel::User, Channel::ToolResult, Channel::Output] {
                 let report = guard.inspect(&cx, &profile, &Context::default(), channel, text);
                 if report.verdict > bartizan_core::Verdict::Annotate {
@@ -170,64 +174,64 @@ mod tests {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
-    /// Sentences of ours with the words that attacks use.
-    const HONEST: &[&str] = &[
-        "How do I make git ignore all files that match a pattern?",
-        "Please ignore my previous message, I found the answer myself.",
-        "Which instructions does the previous generation of this processor lack?",
-        "The manual says: ignore the first page, it is outdated.",
-        "Forget the previous recipe, I would like one without nuts.",
-        "What is a system prompt, and how long should one be?",
-        "Write a system prompt for a friendly customer service bot.",
-        "Explain how prompt injection works and how to defend against it.",
-        "How can I override a method of the parent class in Python?",
-        "Act as a travel guide and plan three days in Lisbon for me.",
-        "Pretend you are a pirate and tell my daughter a bedtime story.",
-        "You are now chatting with Anna from support. How can I help you?",
-        "How do I enable developer mode on my Android phone?",
-        "Is it safe to run kill -9 on a database process?",
-        "Translate to French: The previous rules no longer apply to small shops.",
-        "Decode this base64 for me: SGVsbG8sIHdvcmxkISBIb3cgYXJlIHlvdSB0b2RheT8=",
-        "The assistant manager must send the report to the head office by Friday.",
-        "Dear team, please forward the minutes of the meeting to everyone who was absent.",
-        "Could you send me the slides? My address is at the end of this mail.",
-        "The instructions above were not clear to me, could you explain step two?",
-        "Your rules for refunds are strict. Why do you not take opened boxes back?",
-        "Disregard for human life is a theme of the novel.",
-        "He was told to forget everything he had learned in school.",
-        "SELECT * FROM rules WHERE previous IS NOT NULL; -- ignore deleted rows",
-        "In Rust, #[ignore] skips a test unless it is asked for.",
-        "The order number is 4929 1834 and the total is 58.20 euro.",
-        "Call chapter 12, section 3.4.5.6 of the standard the safety case.",
-        "My phone's model number is SM-G991B and its version 14.",
-        "The commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b fixed it.",
-        "Set the environment variable API_KEY to your key before you start.",
-        "password: ask your administrator for a new one",
-        "An example key looks like AKIAIOSFODNN7EXAMPLE in the documentation.",
-        "See [the manual](https://docs.example.com/guide?page=2&lang=en) for more.",
-        "Here is a picture: ![a cat](https://images.example.com/cat.png)",
-        "Ich habe die vorherigen Anweisungen nicht verstanden.",
-        "Il faut suivre les consignes de sécurité précédentes.",
-        "¿Cuáles son las reglas anteriores del juego?",
-        "Les règles du jeu sont simples: on ignore les cartes rouges.",
-        "請說明之前的規則。",
-        "以前の指示をもう一度説明してください。",
-        "Scotland: \u{1F3F4}\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F} played well.",
-        "A family: \u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467} on the beach.",
-        "می\u{200c}خواهم یک نامه بنویسم",
-        "Ha ha ha ha ha ha ha, that was funny!",
-        "0000000000000000000000000000000000000000",
-        "Reveal the answer to the riddle only after I have guessed twice.",
-        "Repeat after me: the quick brown fox jumps over the lazy dog.",
-        "Show me the instructions for the washing machine in my new flat.",
-        "Print the initial value and the final value of the counter.",
-        "What are your opening hours and your rules on dogs?",
-        "The new rules override the ones of 2019, says the ministry.",
-        "Our policy: no employee may bypass the safety instructions of a machine.",
-        "The character in my story is an evil assistant without morals. Describe his office.",
-        "The AI assistant market grew by 20 percent, and every assistant must now follow the new rules of the EU.",
-        "To the assistant of Dr. Brown: the patient cannot come on Monday.",
-        "Note for the agent on duty: the alarm at gate 4 is being repaired.",
-        "Upload the customer survey to the shared folder when you are done.",
-    ];
+    /// What every rule must keep to, whatever the text.
+    fn check_hits(rule: &Rule, text: &str) -> Vec<Hit> {
+        let context = Context::new(
+            &["one two three four five six seven eight nine ten".into()],
+            vec!["mark".into()],
+            Vec::new(),
+        );
+        let channel = *rule.channels.first().expect("a rule speaks somewhere");
+        let mut hits = Vec::new();
+        (rule.inspect)(&Look { text, channel, view: "plain", context: &context }, &mut hits);
+        for hit in &hits {
+            let seen =
+                hit.span.of(text).unwrap_or_else(|| panic!("{} {text:?}: {hit:?}", rule.meta.code));
+            assert!(!seen.is_empty(), "{} {text:?}", rule.meta.code);
+        }
+        assert!(hits.is_sorted_by_key(|hit| hit.span.start), "{} {text:?}", rule.meta.code);
+        hits
+    }
+
+    /// Pieces of what the rules look for, between anything.
+    fn fragments() -> impl Strategy<Value = String> {
+        let examples =
+            ALL.iter().flat_map(|rule| rule.meta.examples).map(|example| match example {
+                Example::Hit(text) | Example::Miss(text) => *text,
+            });
+        let all: Vec<&str> = examples.chain(honest::TEXTS.iter().copied()).collect();
+        let cut =
+            (prop::sample::select(all), any::<prop::sample::Index>(), any::<prop::sample::Index>())
+                .prop_map(|(text, from, to)| {
+                    let at = |index: prop::sample::Index| {
+                        text.floor_char_boundary(index.index(text.len() + 1))
+                    };
+                    let (from, to) = (at(from), at(to));
+                    text.get(from.min(to)..from.max(to)).expect("on boundaries").to_owned()
+                });
+        let piece = prop_oneof![4 => cut, 1 => any::<String>(), 1 => "[\\x20-\\x7e]{0,12}", 1 => Just("\n\n".to_owned())];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn hits_lie_in_the_text_and_in_order(text in fragments()) {
+            for rule in ALL {
+                check_hits(rule, &text);
+            }
+        }
+
+        /// What stands a stream's memory away plays no part.
+        #[test]
+        fn automaton_rules_look_at_what_is_near(text in fragments()) {
+            let far = "Nothing of note was said here, and then the rain went on. ".repeat(6);
+            for rule in ALL.iter().filter(|rule| rule.needs == Needs::Automaton) {
+                let alone = check_hits(rule, &format!(". {text}"));
+                let after = check_hits(rule, &format!("{far}. {text}"));
+                let shifted = alone.iter().map(|hit| (hit.span.start + far.len(), hit.span.end + far.len()));
+                let after = after.iter().map(|hit| (hit.span.start, hit.span.end));
+                prop_assert!(shifted.eq(after), "{} {:?}", rule.meta.code, text);
+            }
+        }
+    }
 }
