@@ -2,7 +2,13 @@
 //! what their folders hold, every file says what it is for, and the generated
 //! pages are current.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,7 +64,8 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let mut rooms = BTreeMap::new();
     for package in metadata["packages"].as_array().unwrap() {
-        let normal = package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"] != "dev");
+        let normal =
+            package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"] != "dev");
         let names = normal.map(|d| d["name"].as_str().unwrap().to_owned()).collect();
         rooms.insert(room(package["name"].as_str().unwrap()).expect("a room").to_owned(), names);
     }
@@ -135,7 +142,8 @@ fn every_catalogue_lists_what_its_folder_holds() {
 fn every_file_says_what_it_is_for() {
     let mut wrong = Vec::new();
     for path in files() {
-        if !has_extension(&path, "rs") || path.components().any(|part| part.as_os_str() == "forge") {
+        if !has_extension(&path, "rs") || path.components().any(|part| part.as_os_str() == "forge")
+        {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
@@ -150,7 +158,9 @@ fn every_file_says_what_it_is_for() {
 fn unsafe_stands_nowhere_and_every_room_takes_the_workspace_lints() {
     let mut wrong = Vec::new();
     for path in files() {
-        if path.ends_with("Cargo.toml") && path.parent().unwrap().parent().is_some_and(|p| p.ends_with("crates")) {
+        if path.ends_with("Cargo.toml")
+            && path.parent().unwrap().parent().is_some_and(|p| p.ends_with("crates"))
+        {
             let text = fs::read_to_string(&path).unwrap();
             if !text.contains("[lints]\nworkspace = true") {
                 wrong.push(path.display().to_string());

@@ -4,7 +4,13 @@
 //! A model answers on Ollama's usual port, which the guides name. Pages run one
 //! after another, since they use the default ports.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may fail loudly"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -30,7 +36,10 @@ fn root() -> PathBuf {
 
 /// The pages with commands: the front page and everything under `docs/`.
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].iter().map(|name| root().join(name)).collect();
+    let mut pages: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .iter()
+        .map(|name| root().join(name))
+        .collect();
     let mut folders = vec![root().join("docs")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -119,13 +128,17 @@ fn run(page: &Path, script: &str) -> Result<(), String> {
         std::thread::sleep(Duration::from_millis(20));
     };
     // Servers that the page started end with it.
-    let _ended = Command::new("kill").args(["-9", &format!("-{}", child.id())]).stderr(Stdio::null()).status();
+    let _ended = Command::new("kill")
+        .args(["-9", &format!("-{}", child.id())])
+        .stderr(Stdio::null())
+        .status();
     let _reaped = child.wait();
     if status.is_some_and(|status| status.success()) {
         return Ok(());
     }
     let said = fs::read_to_string(&log).unwrap_or_default();
-    let how = status.map_or_else(|| format!("not done in {PAGE_MAX:?}"), |status| status.to_string());
+    let how =
+        status.map_or_else(|| format!("not done in {PAGE_MAX:?}"), |status| status.to_string());
     Err(format!("{}: {how}\n{said}", page.display()))
 }
 
@@ -155,7 +168,10 @@ fn every_shell_block_is_one_that_the_test_finds() {
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
         for line in text.lines().filter(|line| line.trim_start().starts_with("```")) {
-            if ["```bash", "```shell", "```console", "```zsh"].iter().any(|other| line.trim().starts_with(other)) {
+            if ["```bash", "```shell", "```console", "```zsh"]
+                .iter()
+                .any(|other| line.trim().starts_with(other))
+            {
                 wrong.push(format!("{}: {line}: write ```sh, so that it is run", page.display()));
             }
         }

@@ -1,8 +1,14 @@
 //! What black-box tests share: the real binary on its own directory and ports, a
 //! model that answers as told, and a plain HTTP client.
 
-#![allow(dead_code, reason = "each test target uses its own part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![allow(dead_code, unreachable_pub, reason = "each test target uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 pub mod model;
 
@@ -38,7 +44,11 @@ impl Home {
     /// Writes a configuration with one route `chat` to `upstream` for every model,
     /// followed by `more` TOML.
     pub fn new(upstream: &str, more: &str) -> Self {
-        let home = Self { dir: tempfile::tempdir().unwrap(), data_port: free_port(), admin_port: free_port() };
+        let home = Self {
+            dir: tempfile::tempdir().unwrap(),
+            data_port: free_port(),
+            admin_port: free_port(),
+        };
         home.configure(upstream, more);
         home
     }
@@ -73,7 +83,8 @@ impl Home {
     pub fn json(&self, args: &[&str]) -> Value {
         let output = self.run(&[args, &["--format", "json"]].concat());
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)))
     }
 
     /// Makes a key; the secret.
@@ -85,7 +96,11 @@ impl Home {
     /// Starts the server and waits until it is ready.
     #[track_caller]
     pub fn serve(&self) -> Server<'_> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("log")).unwrap();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("log"))
+            .unwrap();
         let child = command(self.dir.path())
             .arg("--config")
             .arg(self.config())
@@ -135,7 +150,8 @@ impl Server<'_> {
     pub fn post(&self, path: &str, key: &str, body: &Value) -> Reply {
         let bearer = format!("Bearer {key}");
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-        request(self.home.data_port, "POST", path, &headers, body.to_string().as_bytes()).expect("an answer")
+        request(self.home.data_port, "POST", path, &headers, body.to_string().as_bytes())
+            .expect("an answer")
     }
 
     pub fn chat(&self, key: &str, text: &str) -> Reply {
@@ -195,8 +211,17 @@ pub fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> std::io::Result<R
 }
 
 /// One request on a connection of its own, in HTTP/1.1.
-pub fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Reply> {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+pub fn request(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Reply> {
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
@@ -214,7 +239,8 @@ pub fn read_reply(stream: impl Read) -> std::io::Result<Reply> {
     let bad = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what.to_owned());
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let status = line.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(|| bad("no status line"))?;
+    let status =
+        line.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(|| bad("no status line"))?;
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -234,7 +260,8 @@ pub fn read_reply(stream: impl Read) -> std::io::Result<Reply> {
         loop {
             let mut size = String::new();
             reader.read_line(&mut size)?;
-            let size = usize::from_str_radix(size.trim(), 16).map_err(|_| bad("no chunk size: the answer was cut"))?;
+            let size = usize::from_str_radix(size.trim(), 16)
+                .map_err(|_| bad("no chunk size: the answer was cut"))?;
             let start = body.len();
             body.resize(start + size, 0);
             reader.read_exact(&mut body[start..])?;

@@ -35,8 +35,12 @@ impl Model {
 
     /// The same on a port of one's choice; 0 takes any that is free.
     #[track_caller]
-    pub fn on(port: u16, behaviour: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|e| panic!("port {port}: {e}"));
+    pub fn on(
+        port: u16,
+        behaviour: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener =
+            TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|e| panic!("port {port}: {e}"));
         let port = listener.local_addr().unwrap().port();
         let seen: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
         let behaviour: Arc<Behaviour> = Arc::new(behaviour);
@@ -72,11 +76,14 @@ pub fn say(text: &str, body: &Value) -> Answer {
         let pieces: Vec<&str> = text.split_inclusive(' ').collect();
         return Answer::Events(stream_of(&pieces));
     }
-    Answer::Json(200, json!({
-        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"],
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
-    }))
+    Answer::Json(
+        200,
+        json!({
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"],
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+        }),
+    )
 }
 
 /// The events of a chat stream whose content comes in these pieces.
@@ -85,14 +92,25 @@ pub fn stream_of(pieces: &[&str]) -> Vec<String> {
         json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m",
                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
     };
-    let mut events = vec![format!("data: {}\n\n", chunk(json!({"role": "assistant", "content": ""}), Value::Null))];
-    events.extend(pieces.iter().map(|piece| format!("data: {}\n\n", chunk(json!({"content": piece}), Value::Null))));
+    let mut events = vec![format!(
+        "data: {}\n\n",
+        chunk(json!({"role": "assistant", "content": ""}), Value::Null)
+    )];
+    events.extend(
+        pieces
+            .iter()
+            .map(|piece| format!("data: {}\n\n", chunk(json!({"content": piece}), Value::Null))),
+    );
     events.push(format!("data: {}\n\n", chunk(json!({}), json!("stop"))));
     events.push("data: [DONE]\n\n".to_owned());
     events
 }
 
-fn answer(stream: &TcpStream, behaviour: &Behaviour, log: &Mutex<Vec<(String, Value)>>) -> Option<()> {
+fn answer(
+    stream: &TcpStream,
+    behaviour: &Behaviour,
+    log: &Mutex<Vec<(String, Value)>>,
+) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
@@ -120,7 +138,10 @@ fn write(mut stream: &TcpStream, answer: Answer) -> Option<()> {
     match answer {
         Answer::Json(status, body) => {
             let body = body.to_string();
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
             stream.write_all((head + &body).as_bytes()).ok()
         }
         Answer::Events(events) => {

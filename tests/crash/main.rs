@@ -1,7 +1,14 @@
 //! kill -9 under load: whatever was acknowledged to a client is in the ledger, and
 //! a crash never looks like tampering. `BARTIZAN_CRASH_CYCLES=N` sets how often.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, reason = "a test may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail loudly"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -35,7 +42,11 @@ fn load(home_port: u16, key: &str, stop: &AtomicBool, acknowledged: &Mutex<Vec<S
     let bearer = format!("Bearer {key}");
     while !stop.load(Ordering::Relaxed) {
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-        let Ok(reply) = common::request(home_port, "POST", "/v1/chat/completions", &headers, body.as_bytes()) else { continue };
+        let Ok(reply) =
+            common::request(home_port, "POST", "/v1/chat/completions", &headers, body.as_bytes())
+        else {
+            continue;
+        };
         assert_eq!(reply.status, 200, "{}", reply.text());
         let id = reply.header("x-bartizan-request-id").expect("every answer has an id").to_owned();
         acknowledged.lock().unwrap().push(id);
@@ -68,21 +79,43 @@ fn no_acknowledged_entry_is_lost_and_no_false_alarm_is_raised() {
         // Every tenth time, and at the end, the whole ledger is read from the disk.
         if cycle % 10 == 9 || cycle + 1 == cycles() {
             let verify = home.run(&["ledger", "verify"]);
-            assert!(verify.status.success(), "cycle {cycle}, seed {seed}: {}{}", String::from_utf8_lossy(&verify.stdout), String::from_utf8_lossy(&verify.stderr));
+            assert!(
+                verify.status.success(),
+                "cycle {cycle}, seed {seed}: {}{}",
+                String::from_utf8_lossy(&verify.stdout),
+                String::from_utf8_lossy(&verify.stderr)
+            );
             let entries = home.run(&["ledger", "entries", "--format", "json"]);
             let recorded: HashSet<String> = String::from_utf8(entries.stdout)
                 .unwrap()
                 .lines()
-                .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("one entry a line"))
+                .map(|line| {
+                    serde_json::from_str::<serde_json::Value>(line).expect("one entry a line")
+                })
                 .filter(|entry| entry["entry"]["kind"] == "gateway.decision")
-                .map(|entry| entry["entry"]["subject"].as_str().unwrap().trim_start_matches("request:").to_owned())
+                .map(|entry| {
+                    entry["entry"]["subject"]
+                        .as_str()
+                        .unwrap()
+                        .trim_start_matches("request:")
+                        .to_owned()
+                })
                 .collect();
             for id in acknowledged.lock().unwrap().iter() {
-                assert!(recorded.contains(id), "cycle {cycle}, seed {seed}: request {id} was acknowledged and is not in the ledger");
+                assert!(
+                    recorded.contains(id),
+                    "cycle {cycle}, seed {seed}: request {id} was acknowledged and is not in the ledger"
+                );
             }
         }
     }
     let acknowledged = acknowledged.lock().unwrap().len();
-    println!("{} cycles, {acknowledged} acknowledged requests, slowest start {slowest:?}", cycles());
-    assert!(acknowledged > cycles(), "the load was too thin to prove anything: {acknowledged} requests");
+    println!(
+        "{} cycles, {acknowledged} acknowledged requests, slowest start {slowest:?}",
+        cycles()
+    );
+    assert!(
+        acknowledged > cycles(),
+        "the load was too thin to prove anything: {acknowledged} requests"
+    );
 }

@@ -11,7 +11,8 @@ fn send(home: &Home, key: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, 
     let bearer = format!("Bearer {key}");
     let mut all = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
     all.extend(headers);
-    let reply = common::request(home.data_port, "POST", "/v1/chat/completions", &all, body).unwrap();
+    let reply =
+        common::request(home.data_port, "POST", "/v1/chat/completions", &all, body).unwrap();
     let error = &reply.json()["error"];
     let text = |field: &str| error[field].as_str().unwrap_or("").to_owned();
     (reply.status, text("code"), text("message"))
@@ -20,7 +21,10 @@ fn send(home: &Home, key: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, 
 #[test]
 fn each_kind_of_bad_input_gets_a_message_of_its_own() {
     let model = Model::saying("hello");
-    let home = Home::new(&model.url(), "[routes.few]\nmodels = [\"few\"]\nper_key = { requests = 1, window_s = 3600 }\n[[routes.few.targets]]\nurl = \"http://127.0.0.1:1\"\n");
+    let home = Home::new(
+        &model.url(),
+        "[routes.few]\nmodels = [\"few\"]\nper_key = { requests = 1, window_s = 3600 }\n[[routes.few.targets]]\nurl = \"http://127.0.0.1:1\"\n",
+    );
     let key = home.key("one");
     let revoked = home.json(&["keys", "create", "revoked"]);
     home.json(&["keys", "revoke", revoked["key"]["id"].as_str().unwrap()]);
@@ -41,7 +45,13 @@ fn each_kind_of_bad_input_gets_a_message_of_its_own() {
         ("invalid UTF-8", 400, key.clone(), &[], b"{\"model\": \"\xff\"}".to_vec()),
         ("duplicate key", 400, key.clone(), &[], twice.as_bytes().to_vec()),
         ("bad gzip", 400, key.clone(), &[("content-encoding", "gzip")], b"nope".to_vec()),
-        ("unknown encoding", 415, key.clone(), &[("content-encoding", "br")], good.clone().into_bytes()),
+        (
+            "unknown encoding",
+            415,
+            key.clone(),
+            &[("content-encoding", "br")],
+            good.clone().into_bytes(),
+        ),
         ("revoked", 401, secret(&revoked), &[], good.clone().into_bytes()),
         ("expired", 401, secret(&expired), &[], good.clone().into_bytes()),
         ("unknown key", 401, unknown, &[], good.clone().into_bytes()),
@@ -81,15 +91,29 @@ fn unknown_paths_and_methods_are_refused() {
     // `pass_paths` above would belong to the target: the configuration is refused, and says so.
     let refused = home.run(&["serve"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("pass_paths"), "{}", String::from_utf8_lossy(&refused.stderr));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("pass_paths"),
+        "{}",
+        String::from_utf8_lossy(&refused.stderr)
+    );
 
     home.configure(&model.url(), "");
     let key = home.key("paths");
     let server = home.serve();
     let unknown = server.post("/v1/audio/speech", &key, &json!({}));
-    assert_eq!((unknown.status, unknown.json()["error"]["code"].as_str()), (404, Some("unknown_path")));
+    assert_eq!(
+        (unknown.status, unknown.json()["error"]["code"].as_str()),
+        (404, Some("unknown_path"))
+    );
     let bearer = format!("Bearer {key}");
-    let method = common::request(home.data_port, "DELETE", "/v1/chat/completions", &[("authorization", &bearer)], b"").unwrap();
+    let method = common::request(
+        home.data_port,
+        "DELETE",
+        "/v1/chat/completions",
+        &[("authorization", &bearer)],
+        b"",
+    )
+    .unwrap();
     assert_eq!(method.status, 405);
     assert!(model.seen().is_empty());
 }
@@ -97,7 +121,13 @@ fn unknown_paths_and_methods_are_refused() {
 #[test]
 fn what_the_gateway_cannot_see_is_refused_unless_the_route_allows_it() {
     let model = Model::saying("hello");
-    let home = Home::new(&model.url(), &format!("[routes.open]\nmodels = [\"open\"]\nallow_opaque = [\"file_id\"]\n[[routes.open.targets]]\nurl = \"{}\"\n", model.url()));
+    let home = Home::new(
+        &model.url(),
+        &format!(
+            "[routes.open]\nmodels = [\"open\"]\nallow_opaque = [\"file_id\"]\n[[routes.open.targets]]\nurl = \"{}\"\n",
+            model.url()
+        ),
+    );
     let key = home.key("opaque");
     let server = home.serve();
     let body = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]});
@@ -107,5 +137,8 @@ fn what_the_gateway_cannot_see_is_refused_unless_the_route_allows_it() {
     assert!(model.seen().is_empty());
     assert_eq!(server.post("/v1/chat/completions", &key, &body("open")).status, 200);
     let entries = home.run(&["ledger", "entries", "--format", "json"]);
-    assert!(String::from_utf8_lossy(&entries.stdout).contains("file_id"), "the pass is not on record");
+    assert!(
+        String::from_utf8_lossy(&entries.stdout).contains("file_id"),
+        "the pass is not on record"
+    );
 }

@@ -8,10 +8,13 @@ use crate::common::{Home, model::Model};
 
 fn with(limits: &str) -> (Model, Home) {
     let model = Model::saying("hello");
-    let home = Home::new(&model.url(), &format!(
-        "[routes.limited]\nmodels = [\"limited\"]\nend_user_header = \"x-user\"\n{limits}\n[[routes.limited.targets]]\nurl = \"{}\"\n[prices.limited]\ninput_micros = 1000000\noutput_micros = 1000000\n",
-        model.url()
-    ));
+    let home = Home::new(
+        &model.url(),
+        &format!(
+            "[routes.limited]\nmodels = [\"limited\"]\nend_user_header = \"x-user\"\n{limits}\n[[routes.limited.targets]]\nurl = \"{}\"\n[prices.limited]\ninput_micros = 1000000\noutput_micros = 1000000\n",
+            model.url()
+        ),
+    );
     (model, home)
 }
 
@@ -19,7 +22,14 @@ fn ask(server: &crate::common::Server<'_>, key: &str, user: &str) -> crate::comm
     let body = json!({"model": "limited", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]}).to_string();
     let bearer = format!("Bearer {key}");
     let headers = [("authorization", bearer.as_str()), ("x-user", user)];
-    crate::common::request(server.home.data_port, "POST", "/v1/chat/completions", &headers, body.as_bytes()).unwrap()
+    crate::common::request(
+        server.home.data_port,
+        "POST",
+        "/v1/chat/completions",
+        &headers,
+        body.as_bytes(),
+    )
+    .unwrap()
 }
 
 #[test]

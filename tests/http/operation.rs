@@ -67,7 +67,9 @@ fn a_second_server_on_the_same_directory_or_port_is_refused() {
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(said.contains("data"), "{said}");
     let other = Home::new(&model.url(), "");
-    let text = std::fs::read_to_string(other.config()).unwrap().replace(&format!(":{}", other.data_port), &format!(":{}", home.data_port));
+    let text = std::fs::read_to_string(other.config())
+        .unwrap()
+        .replace(&format!(":{}", other.data_port), &format!(":{}", home.data_port));
     std::fs::write(other.config(), text).unwrap();
     let taken = other.run(&["serve"]);
     assert_eq!(taken.status.code(), Some(2));
@@ -79,7 +81,9 @@ fn a_second_server_on_the_same_directory_or_port_is_refused() {
 fn a_client_that_is_slow_with_its_head_is_dropped() {
     let model = Model::saying("hello");
     let home = Home::new(&model.url(), "");
-    let text = std::fs::read_to_string(home.config()).unwrap().replace("[admin]", "header_ms_max = 300\n[admin]");
+    let text = std::fs::read_to_string(home.config())
+        .unwrap()
+        .replace("[admin]", "header_ms_max = 300\n[admin]");
     std::fs::write(home.config(), text).unwrap();
     let _server = home.serve();
     let mut stream = TcpStream::connect(("127.0.0.1", home.data_port)).unwrap();

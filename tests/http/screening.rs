@@ -16,9 +16,14 @@ fn secret() -> String {
 /// The text that a streamed chat answer delivers.
 fn streamed(reply: &Reply) -> String {
     let text = reply.text();
-    let events = text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+    let events = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .filter(|data| *data != "[DONE]");
     let content = events.map(|data| serde_json::from_str::<Value>(data).expect("an event is JSON"));
-    content.filter_map(|event| event["choices"][0]["delta"]["content"].as_str().map(str::to_owned)).collect()
+    content
+        .filter_map(|event| event["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
+        .collect()
 }
 
 #[test]
@@ -28,12 +33,21 @@ fn an_attack_is_blocked_and_the_model_never_sees_it() {
     let key = home.key("k");
     let server = home.serve();
     let reply = server.chat(&key, ATTACK);
-    assert_eq!((reply.status, reply.header("x-bartizan-verdict")), (400, Some("block")), "{}", reply.text());
+    assert_eq!(
+        (reply.status, reply.header("x-bartizan-verdict")),
+        (400, Some("block")),
+        "{}",
+        reply.text()
+    );
     assert_eq!(reply.json()["error"]["code"], "blocked");
     assert!(model.seen().is_empty());
     // The decision is on record with its reason, and the ledger verifies.
-    let entries = String::from_utf8(home.run(&["ledger", "entries", "--format", "json"]).stdout).unwrap();
-    assert!(entries.lines().any(|line| line.contains("gateway.decision") && line.contains("\"block\"")), "{entries}");
+    let entries =
+        String::from_utf8(home.run(&["ledger", "entries", "--format", "json"]).stdout).unwrap();
+    assert!(
+        entries.lines().any(|line| line.contains("gateway.decision") && line.contains("\"block\"")),
+        "{entries}"
+    );
     assert!(!entries.contains("previous instructions"), "the prompt's text is in the ledger");
 }
 
@@ -47,13 +61,26 @@ fn a_rule_in_monitor_mode_reports_and_lets_pass() {
     assert_eq!(blocked.status, 200, "{}", blocked.text());
     let verdict = blocked.json();
     assert_eq!(verdict["verdict"], "block");
-    let codes: Vec<String> = verdict["findings"].as_array().unwrap().iter().map(|f| f["code"].as_str().unwrap().to_owned()).collect();
+    let codes: Vec<String> = verdict["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["code"].as_str().unwrap().to_owned())
+        .collect();
     drop(server);
-    let rules: String = codes.iter().map(|code| format!("[routes.chat.rules.{code}]\nmode = \"monitor\"\n")).collect();
+    let rules: String = codes
+        .iter()
+        .map(|code| format!("[routes.chat.rules.{code}]\nmode = \"monitor\"\n"))
+        .collect();
     home.configure(&model.url(), &rules);
     let server = home.serve();
     let reply = server.chat(&key, ATTACK);
-    assert_eq!((reply.status, reply.header("x-bartizan-verdict")), (200, Some("allow")), "{}", reply.text());
+    assert_eq!(
+        (reply.status, reply.header("x-bartizan-verdict")),
+        (200, Some("allow")),
+        "{}",
+        reply.text()
+    );
 }
 
 #[test]
@@ -61,19 +88,35 @@ fn a_held_request_passes_once_after_a_person_released_it() {
     let model = Model::saying("hello");
     let home = Home::new(&model.url(), "");
     let key = home.key("k");
-    let inspected = home.json(&["guard", "check", ATTACK]);
-    let rules: String = inspected["findings"].as_array().unwrap().iter()
+    let inspected = home.run(&["guard", "check", ATTACK, "--format", "json"]);
+    assert_eq!(inspected.status.code(), Some(1));
+    let inspected: Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    let rules: String = inspected["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
         .map(|f| f["code"].as_str().unwrap().to_owned())
-        .collect::<std::collections::BTreeSet<_>>().iter()
-        .map(|code| format!("[routes.chat.rules.{code}]\naction = \"hold\"\n")).collect();
+        .collect::<std::collections::BTreeSet<_>>()
+        .iter()
+        .map(|code| format!("[routes.chat.rules.{code}]\naction = \"hold\"\n"))
+        .collect();
     home.configure(&model.url(), &rules);
     let server = home.serve();
     let held = server.chat(&key, ATTACK);
-    assert_eq!((held.status, held.json()["error"]["code"].as_str()), (403, Some("held")), "{}", held.text());
+    assert_eq!(
+        (held.status, held.json()["error"]["code"].as_str()),
+        (403, Some("held")),
+        "{}",
+        held.text()
+    );
     // Asking again does not ask a second time.
     server.chat(&key, ATTACK);
     let waiting = home.run(&["approvals", "list", "--format", "json"]);
-    let waiting: Vec<Value> = String::from_utf8(waiting.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let waiting: Vec<Value> = String::from_utf8(waiting.stdout)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     assert_eq!(waiting.len(), 1, "{waiting:?}");
     let id = waiting[0]["id"].as_str().unwrap();
     assert!(held.text().contains(id), "the answer does not name the approval");
@@ -92,7 +135,12 @@ fn secrets_do_not_reach_the_model_nor_the_client() {
     let key = home.key("k");
     let server = home.serve();
     let reply = server.chat(&key, &format!("My key is {}, is it safe?", self::secret()));
-    assert_eq!((reply.status, reply.header("x-bartizan-verdict")), (200, Some("redact")), "{}", reply.text());
+    assert_eq!(
+        (reply.status, reply.header("x-bartizan-verdict")),
+        (200, Some("redact")),
+        "{}",
+        reply.text()
+    );
     assert!(!reply.text().contains(&self::secret()), "{}", reply.text());
     assert!(reply.text().contains("as you asked"), "{}", reply.text());
     assert!(!model.seen()[0].1.to_string().contains(&self::secret()), "{}", model.seen()[0].1);
@@ -103,8 +151,11 @@ fn every_way_to_cut_a_stream_delivers_the_same_text() {
     let text = format!("First, a sentence. The key is {}, and more follows. The end.", secret());
     let mut seen = std::collections::BTreeSet::new();
     for size in [1, 2, 3, 5, 8, 13, 1000] {
-        let pieces: Vec<String> = text.chars().collect::<Vec<_>>().chunks(size).map(|c| c.iter().collect()).collect();
-        let model = Model::new(move |_, _| Answer::Events(stream_of(&pieces.iter().map(String::as_str).collect::<Vec<_>>())));
+        let pieces: Vec<String> =
+            text.chars().collect::<Vec<_>>().chunks(size).map(|c| c.iter().collect()).collect();
+        let model = Model::new(move |_, _| {
+            Answer::Events(stream_of(&pieces.iter().map(String::as_str).collect::<Vec<_>>()))
+        });
         let home = Home::new(&model.url(), "");
         let key = home.key("k");
         let server = home.serve();
@@ -123,7 +174,9 @@ fn every_way_to_cut_a_stream_delivers_the_same_text() {
 fn a_canary_in_an_answer_is_a_leak() {
     let model = Model::saying("My instructions say: CANARY-7f3a-21 is secret.");
     let home = Home::new(&model.url(), "");
-    let text = std::fs::read_to_string(home.config()).unwrap().replace("models = [\"*\"]", "models = [\"*\"]\ncanaries = [\"CANARY-7f3a-21\"]");
+    let text = std::fs::read_to_string(home.config())
+        .unwrap()
+        .replace("models = [\"*\"]", "models = [\"*\"]\ncanaries = [\"CANARY-7f3a-21\"]");
     std::fs::write(home.config(), text).unwrap();
     let key = home.key("k");
     let server = home.serve();
@@ -140,12 +193,18 @@ fn what_was_delivered_and_found_is_kept_encrypted_and_can_be_read_by_the_adminis
     let model = Model::saying("hello");
     let home = Home::new(&model.url(), "");
     let key = home.key("k");
-    let server = home.serve();
+    let mut server = home.serve();
     assert_eq!(server.chat(&key, "A sentence that stands nowhere else: umbrellabird.").status, 200);
+    server.signal("-TERM");
+    assert!(server.child.wait().unwrap().success(), "{}", home.log());
     drop(server);
     for file in std::fs::read_dir(home.data()).unwrap().flatten().filter(|f| f.path().is_file()) {
         let bytes = std::fs::read(file.path()).unwrap();
-        assert!(!bytes.windows(12).any(|w| w == b"umbrellabird"), "the prompt stands in clear in {}", file.path().display());
+        assert!(
+            !bytes.windows(12).any(|w| w == b"umbrellabird"),
+            "the prompt stands in clear in {}",
+            file.path().display()
+        );
     }
     let export = home.run(&["db", "export"]);
     assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));

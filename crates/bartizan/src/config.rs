@@ -20,8 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use layers::Origin;
-pub(crate) use schema::{Key, Kind, Schema};
+pub(crate) use schema::{Key, Schema};
 
 use layers::Tree;
 use problem::{Problem, Wrong};

@@ -2,7 +2,8 @@
 
 mod api;
 mod config;
-//DEMO mod demo;
+mod demo;
+mod demo_house;
 mod lock;
 mod output;
 mod serve;

@@ -68,7 +68,12 @@ impl App {
     pub(super) fn new(story: &Arc<Story>, endpoint: Endpoint) -> anyhow::Result<Self> {
         let settings = Settings { allow: vec!["127.0.0.1".to_owned()], ..Settings::default() };
         let client = Client::new(&settings).context("cannot make the application's HTTP client")?;
-        Ok(Self { story: story.clone(), endpoint, client, world: Arc::new(Mutex::new(World::new(story))) })
+        Ok(Self {
+            story: story.clone(),
+            endpoint,
+            client,
+            world: Arc::new(Mutex::new(World::new(story))),
+        })
     }
 
     /// Holds a conversation, one turn after the other, until one fails.
@@ -91,10 +96,16 @@ impl App {
     }
 
     /// Asks the model and runs its tools until it has said what it wants to say.
-    async fn turn(&self, messages: &mut Vec<Value>, talk: Talk<'_>, screen: &mut String) -> anyhow::Result<()> {
+    async fn turn(
+        &self,
+        messages: &mut Vec<Value>,
+        talk: Talk<'_>,
+        screen: &mut String,
+    ) -> anyhow::Result<()> {
         for _ in 0..ROUNDS_MAX {
             let message = self.ask(messages, talk, screen).await?;
-            let calls = message.get("tool_calls").and_then(Value::as_array).cloned().unwrap_or_default();
+            let calls =
+                message.get("tool_calls").and_then(Value::as_array).cloned().unwrap_or_default();
             messages.push(message);
             if calls.is_empty() {
                 screen.push('\n');
@@ -114,15 +125,22 @@ impl App {
     }
 
     /// One request; the assistant's message, its text already on the screen.
-    async fn ask(&self, messages: &[Value], talk: Talk<'_>, screen: &mut String) -> anyhow::Result<Value> {
-        let response = self.post(messages, talk).await.context("the assistant cannot be reached")?;
+    async fn ask(
+        &self,
+        messages: &[Value],
+        talk: Talk<'_>,
+        screen: &mut String,
+    ) -> anyhow::Result<Value> {
+        let response =
+            self.post(messages, talk).await.context("the assistant cannot be reached")?;
         if !response.status.is_success() {
             return Err(refusal(response).await);
         }
         if talk.stream {
             return streamed(response, screen).await;
         }
-        let answer = json::parse(&whole(response).await?, ANSWER_BYTES_MAX).context("the answer is not JSON")?;
+        let answer = json::parse(&whole(response).await?, ANSWER_BYTES_MAX)
+            .context("the answer is not JSON")?;
         let message = answer.pointer("/choices/0/message").context("the answer has no message")?;
         screen.push_str(message.get("content").and_then(Value::as_str).unwrap_or_default());
         Ok(message.clone())
@@ -137,8 +155,18 @@ impl App {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::AUTHORIZATION, format!("Bearer {}", self.endpoint.key).parse()?);
-        let limits = Limits { first_byte: SILENCE_MAX, idle: SILENCE_MAX, body_bytes_max: ANSWER_BYTES_MAX as u64, ..Limits::default() };
-        let request = Request { headers, body: Bytes::from(body.to_string()), limits, ..Request::new(Method::POST, url) };
+        let limits = Limits {
+            first_byte: SILENCE_MAX,
+            idle: SILENCE_MAX,
+            body_bytes_max: ANSWER_BYTES_MAX as u64,
+            ..Limits::default()
+        };
+        let request = Request {
+            headers,
+            body: Bytes::from(body.to_string()),
+            limits,
+            ..Request::new(Method::POST, url)
+        };
         Ok(self.client.send(request).await?)
     }
 }
@@ -165,8 +193,13 @@ async fn streamed(mut response: Response, screen: &mut String) -> anyhow::Result
     let mut gathered = Gathered::default();
     while let Some(bytes) = response.body.next().await.context("the answer broke off")? {
         for line in lines.push(&bytes) {
-            let Some(data) = line.strip_prefix("data:").map(str::trim).filter(|data| *data != "[DONE]") else { continue };
-            let event = json::parse(data.as_bytes(), ANSWER_BYTES_MAX).context("an event of the answer is not JSON")?;
+            let Some(data) =
+                line.strip_prefix("data:").map(str::trim).filter(|data| *data != "[DONE]")
+            else {
+                continue;
+            };
+            let event = json::parse(data.as_bytes(), ANSWER_BYTES_MAX)
+                .context("an event of the answer is not JSON")?;
             if let Some(complaint) = complaint(&event) {
                 anyhow::bail!("{}", complaint.to_owned());
             }
@@ -185,7 +218,9 @@ struct Lines {
 impl Lines {
     fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         self.rest.extend_from_slice(bytes);
-        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else {
+            return Vec::new();
+        };
         let rest = self.rest.split_off(end + 1);
         let lines = std::mem::replace(&mut self.rest, rest);
         String::from_utf8_lossy(&lines).lines().map(str::to_owned).collect()
@@ -268,7 +303,8 @@ async fn ask(State(app): State<App>, body: Bytes) -> Result<Json<Value>, (Status
     })?;
     // A person's own conversation: its mails are its own.
     let own = App { world: Arc::new(Mutex::new(World::new(&app.story))), ..app };
-    let seen = own.converse(Talk { user: &asked.user, turns: &[asked.say], stream: asked.stream }).await;
+    let seen =
+        own.converse(Talk { user: &asked.user, turns: &[asked.say], stream: asked.stream }).await;
     Ok(Json(json!({"seen": seen.text.trim(), "failure": seen.failure, "mails": own.take_mails()})))
 }
 
@@ -284,11 +320,20 @@ mod tests {
             json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "\":1}"}}]}, "finish_reason": "tool_calls"}]}),
             json!({"choices": [], "usage": {}}),
         ];
-        let bytes: Vec<u8> = events.iter().flat_map(|event| format!("data: {event}\n\n").into_bytes()).collect();
+        let bytes: Vec<u8> =
+            events.iter().flat_map(|event| format!("data: {event}\n\n").into_bytes()).collect();
         for size in 1..40 {
-            let (mut lines, mut gathered, mut screen) = (Lines::default(), Gathered::default(), String::new());
-            for line in bytes.chunks(size).flat_map(|chunk| lines.push(chunk)).filter(|line| !line.is_empty()) {
-                gathered.add(&serde_json::from_str(&line["data: ".len()..]).expect("JSON"), &mut screen);
+            let (mut lines, mut gathered, mut screen) =
+                (Lines::default(), Gathered::default(), String::new());
+            for line in bytes
+                .chunks(size)
+                .flat_map(|chunk| lines.push(chunk))
+                .filter(|line| !line.is_empty())
+            {
+                gathered.add(
+                    &serde_json::from_str(&line["data: ".len()..]).expect("JSON"),
+                    &mut screen,
+                );
             }
             let message = gathered.message().expect("it ended");
             assert_eq!((screen.as_str(), message["content"].as_str()), ("Grüße", Some("Grüße")));

@@ -123,7 +123,8 @@ pub(crate) async fn run<P: Protection, W: std::io::Write>(
 ) -> anyhow::Result<Outcome> {
     let story = Arc::new(story::load(args.story.as_deref())?);
     let model = start_model(args, &story, cx).await?;
-    let running = protection.start(&model.wanted(&story)).await.context("cannot start the gateway")?;
+    let running =
+        protection.start(&model.wanted(&story)).await.context("cannot start the gateway")?;
     let played = show(args, &story, &model, &running, protection, out).await;
     // The first trouble is the one to tell of.
     let stopped = protection.stop().await.context("cannot stop the gateway");
@@ -140,7 +141,11 @@ async fn show<P: Protection, W: std::io::Write>(
     protection: &P,
     out: &mut Output<W>,
 ) -> anyhow::Result<Outcome> {
-    let protected = Endpoint { base_url: running.base_url.clone(), key: running.key.clone(), model: model.name.clone() };
+    let protected = Endpoint {
+        base_url: running.base_url.clone(),
+        key: running.key.clone(),
+        model: model.name.clone(),
+    };
     let without = play::play(story, &model.endpoint(), &model.count).await?;
     let with = play::play(story, &protected, &model.count).await?;
     let ledger = protection.verify_ledger().await.context("cannot verify the ledger")?;
@@ -181,7 +186,11 @@ struct Model {
 
 impl Model {
     fn endpoint(&self) -> Endpoint {
-        Endpoint { base_url: format!("http://{}/v1", self.served.address), key: self.key.clone(), model: self.name.clone() }
+        Endpoint {
+            base_url: format!("http://{}/v1", self.served.address),
+            key: self.key.clone(),
+            model: self.name.clone(),
+        }
     }
 
     fn wanted(&self, story: &Story) -> Wanted {
@@ -201,7 +210,8 @@ impl Model {
 async fn start_model(args: &Args, story: &Story, cx: &Cx) -> anyhow::Result<Model> {
     let count = Arc::new(AtomicU64::new(0));
     // A key that only this run knows: whoever reaches the model came through the app or the gateway.
-    let key = cx.random::<16>().iter().fold("demo-".to_owned(), |key, byte| format!("{key}{byte:02x}"));
+    let key =
+        cx.random::<16>().iter().fold("demo-".to_owned(), |key, byte| format!("{key}{byte:02x}"));
     let (served, name) = match (&args.upstream, &args.model) {
         (Some(url), Some(model)) => {
             let own = std::env::var(&args.key_env).unwrap_or_default();

@@ -39,41 +39,69 @@ struct Relay {
 }
 
 /// Relays to the model at `url` with its `key`, for those who bring `expected`.
-pub(super) async fn start(url: &str, key: &str, expected: &str, count: Arc<AtomicU64>) -> anyhow::Result<Served> {
+pub(super) async fn start(
+    url: &str,
+    key: &str,
+    expected: &str,
+    count: Arc<AtomicU64>,
+) -> anyhow::Result<Served> {
     let base_url = base_url(url);
-    let target: Uri = base_url.parse().with_context(|| format!("`{url}` is not a URL: expected one such as `http://127.0.0.1:11434/v1`"))?;
-    let host = target.host().with_context(|| format!("`{url}` names no host: expected a URL such as `http://127.0.0.1:11434/v1`"))?;
+    let target: Uri = base_url.parse().with_context(|| {
+        format!("`{url}` is not a URL: expected one such as `http://127.0.0.1:11434/v1`")
+    })?;
+    let host = target.host().with_context(|| {
+        format!("`{url}` names no host: expected a URL such as `http://127.0.0.1:11434/v1`")
+    })?;
     // The operator typed this address: it may be a private one.
-    let settings = Settings { allow: vec![host.trim_matches(['[', ']']).to_owned()], ..Settings::default() };
+    let settings =
+        Settings { allow: vec![host.trim_matches(['[', ']']).to_owned()], ..Settings::default() };
     let client = Client::new(&settings).context("cannot make the relay's HTTP client")?;
     client.check(&target).with_context(|| format!("cannot use `{url}`"))?;
-    let relay = Relay { client, base_url, key: key.to_owned(), expected: format!("Bearer {expected}"), count };
-    Served::start(Router::new().fallback(pass).with_state(relay)).await.context("cannot start the relay")
+    let relay = Relay {
+        client,
+        base_url,
+        key: key.to_owned(),
+        expected: format!("Bearer {expected}"),
+        count,
+    };
+    Served::start(Router::new().fallback(pass).with_state(relay))
+        .await
+        .context("cannot start the relay")
 }
 
 /// The base URL as SDKs take it, with its version.
 fn base_url(url: &str) -> String {
     let url = url.trim_end_matches('/');
     let last = url.rsplit('/').next().unwrap_or_default();
-    let versioned = last.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let versioned =
+        last.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     if versioned { url.to_owned() } else { format!("{url}/v1") }
 }
 
 async fn pass(State(relay): State<Relay>, request: Request) -> Response {
-    if request.headers().get(header::AUTHORIZATION).is_none_or(|given| given != relay.expected.as_str()) {
-        return (StatusCode::UNAUTHORIZED, "this relay belongs to a running demonstration\n").into_response();
+    if request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .is_none_or(|given| given != relay.expected.as_str())
+    {
+        return (StatusCode::UNAUTHORIZED, "this relay belongs to a running demonstration\n")
+            .into_response();
     }
     relay.count.fetch_add(1, Ordering::SeqCst);
     match forward(&relay, request).await {
         Ok(response) => response,
-        Err(error) => (StatusCode::BAD_GATEWAY, format!("the model cannot be reached: {error:#}\n")).into_response(),
+        Err(error) => {
+            (StatusCode::BAD_GATEWAY, format!("the model cannot be reached: {error:#}\n"))
+                .into_response()
+        }
     }
 }
 
 async fn forward(relay: &Relay, request: Request) -> anyhow::Result<Response> {
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
-    let url: Uri = format!("{}{}", relay.base_url, path.strip_prefix("/v1").unwrap_or(path)).parse()?;
+    let url: Uri =
+        format!("{}{}", relay.base_url, path.strip_prefix("/v1").unwrap_or(path)).parse()?;
     let mut headers = HeaderMap::new();
     if let Some(kind) = head.headers.get(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, kind.clone());
@@ -83,7 +111,12 @@ async fn forward(relay: &Relay, request: Request) -> anyhow::Result<Response> {
     }
     let limits = Limits { first_byte: SILENCE_MAX, idle: SILENCE_MAX, ..Limits::default() };
     let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await?;
-    let request = bartizan_net::Request { headers, body, limits, ..bartizan_net::Request::new(head.method, url) };
+    let request = bartizan_net::Request {
+        headers,
+        body,
+        limits,
+        ..bartizan_net::Request::new(head.method, url)
+    };
     Ok(backward(relay.client.send(request).await?))
 }
 

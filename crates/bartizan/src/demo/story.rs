@@ -179,9 +179,15 @@ pub(super) fn load(path: Option<&Path>) -> anyhow::Result<Story> {
         None => parse(BUILT_IN).context("the built-in story is wrong"),
         Some(path) => {
             let shown = path.display();
-            let size = std::fs::metadata(path).with_context(|| format!("cannot read the story `{shown}`"))?.len();
-            anyhow::ensure!(size <= BYTES_MAX, "the story `{shown}` has {size} bytes, and at most {BYTES_MAX} are read");
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the story `{shown}`"))?;
+            let size = std::fs::metadata(path)
+                .with_context(|| format!("cannot read the story `{shown}`"))?
+                .len();
+            anyhow::ensure!(
+                size <= BYTES_MAX,
+                "the story `{shown}` has {size} bytes, and at most {BYTES_MAX} are read"
+            );
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the story `{shown}`"))?;
             parse(&text).with_context(|| format!("the story `{shown}` is wrong"))
         }
     }
@@ -197,22 +203,31 @@ fn parse(text: &str) -> anyhow::Result<Story> {
 impl Story {
     /// Puts the marks where they are named.
     fn fill(&mut self) -> anyhow::Result<()> {
-        let marks: BTreeMap<String, String> =
-            self.marks.iter().map(|(name, pieces)| (format!("{{{{{name}}}}}"), pieces.concat())).collect();
+        let marks: BTreeMap<String, String> = self
+            .marks
+            .iter()
+            .map(|(name, pieces)| (format!("{{{{{name}}}}}"), pieces.concat()))
+            .collect();
         self.each_text(&mut |text| {
             for (name, mark) in &marks {
                 *text = text.replace(name, mark);
             }
             match (text.find("{{"), text.find("}}")) {
                 (Some(from), Some(to)) if from < to => {
-                    anyhow::bail!("`{}` is not a mark: name it under [marks]", text.get(from..to + 2).unwrap_or_default())
+                    anyhow::bail!(
+                        "`{}` is not a mark: name it under [marks]",
+                        text.get(from..to + 2).unwrap_or_default()
+                    )
                 }
                 _ => Ok(()),
             }
         })
     }
 
-    fn each_text(&mut self, visit: &mut dyn FnMut(&mut String) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn each_text(
+        &mut self,
+        visit: &mut dyn FnMut(&mut String) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         visit(&mut self.assistant.system)?;
         self.model.memory.iter_mut().try_for_each(&mut *visit)?;
         self.protection.canaries.iter_mut().try_for_each(&mut *visit)?;
@@ -227,19 +242,34 @@ impl Story {
 
     fn check(&self) -> anyhow::Result<()> {
         let steps = self.steps.len();
-        anyhow::ensure!((1..=STEPS_MAX).contains(&steps), "a story has 1 to {STEPS_MAX} steps, and this one has {steps}");
+        anyhow::ensure!(
+            (1..=STEPS_MAX).contains(&steps),
+            "a story has 1 to {STEPS_MAX} steps, and this one has {steps}"
+        );
         anyhow::ensure!(self.model.chunk_chars > 0, "`model.chunk_chars` must be at least 1");
-        anyhow::ensure!(self.protection.requests_max > 0 && self.protection.window_s > 0, "`protection.requests_max` and `protection.window_s` must be at least 1");
+        anyhow::ensure!(
+            self.protection.requests_max > 0 && self.protection.window_s > 0,
+            "`protection.requests_max` and `protection.window_s` must be at least 1"
+        );
         let mut ids = BTreeSet::new();
         for document in &self.documents {
-            anyhow::ensure!(ids.insert(&document.id), "two documents have the id `{}`", document.id);
+            anyhow::ensure!(
+                ids.insert(&document.id),
+                "two documents have the id `{}`",
+                document.id
+            );
         }
-        self.steps.iter().try_for_each(|step| step.check().with_context(|| format!("step `{}`", step.name)))
+        self.steps
+            .iter()
+            .try_for_each(|step| step.check().with_context(|| format!("step `{}`", step.name)))
     }
 }
 
 impl Step {
-    fn each_text(&mut self, visit: &mut dyn FnMut(&mut String) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn each_text(
+        &mut self,
+        visit: &mut dyn FnMut(&mut String) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         match &mut self.say {
             Say::One(text) => visit(text)?,
             Say::Many(texts) => texts.iter_mut().try_for_each(&mut *visit)?,
@@ -255,7 +285,10 @@ impl Step {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.turns().iter().any(|turn| !turn.trim().is_empty()), "`say` says nothing");
+        anyhow::ensure!(
+            self.turns().iter().any(|turn| !turn.trim().is_empty()),
+            "`say` says nothing"
+        );
         anyhow::ensure!((1..=TIMES_MAX).contains(&self.times), "`times` must be 1 to {TIMES_MAX}");
         match (&self.expect, &self.harm) {
             (Some(expect), None) => anyhow::ensure!(
@@ -272,10 +305,16 @@ impl Step {
 impl Harm {
     fn check(&self) -> anyhow::Result<()> {
         let any = !self.shown.is_empty() || !self.mailed.is_empty() || !self.linked.is_empty();
-        anyhow::ensure!(any || self.requests_over.is_some(), "`harm` needs `shown`, `mailed`, `linked` or `requests_over`");
-        let short = self.shown.iter().find(|text| text.chars().filter(|c| c.is_alphanumeric()).count() < 4);
+        anyhow::ensure!(
+            any || self.requests_over.is_some(),
+            "`harm` needs `shown`, `mailed`, `linked` or `requests_over`"
+        );
+        let short =
+            self.shown.iter().find(|text| text.chars().filter(|c| c.is_alphanumeric()).count() < 4);
         match short {
-            Some(text) => anyhow::bail!("`{text}` is too short to be recognised: `harm.shown` needs 4 letters or digits"),
+            Some(text) => anyhow::bail!(
+                "`{text}` is too short to be recognised: `harm.shown` needs 4 letters or digits"
+            ),
             None => Ok(()),
         }
     }
@@ -307,7 +346,9 @@ mod tests {
 
     #[test]
     fn marks_are_put_together_where_they_are_named() {
-        let story = parse(&format!("{LEAST}[marks]\nkey = [\"ab\", \"cd\"]\n[[step]]\nname = \"n\"\nsay = \"x {{{{key}}}}\"\nharm = {{shown = [\"{{{{key}}}}\"]}}"));
+        let story = parse(&format!(
+            "{LEAST}[marks]\nkey = [\"ab\", \"cd\"]\n[[step]]\nname = \"n\"\nsay = \"x {{{{key}}}}\"\nharm = {{shown = [\"{{{{key}}}}\"]}}"
+        ));
         let story = story.expect("sound");
         assert_eq!(story.steps[0].turns(), ["x abcd"]);
         assert_eq!(story.steps[0].harm.as_ref().expect("an attack").shown, ["abcd"]);

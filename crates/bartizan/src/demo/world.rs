@@ -38,21 +38,35 @@ impl World {
         let tool = |name: &str, description: &str, parameters: &[(&str, &str)]| {
             let properties: serde_json::Map<_, _> = parameters
                 .iter()
-                .map(|(name, about)| ((*name).to_owned(), json!({"type": "string", "description": about})))
+                .map(|(name, about)| {
+                    ((*name).to_owned(), json!({"type": "string", "description": about}))
+                })
                 .collect();
             let required: Vec<_> = parameters.iter().map(|(name, _)| *name).collect();
             json!({"type": "function", "function": {"name": name, "description": description,
                 "parameters": {"type": "object", "properties": properties, "required": required}}})
         };
         json!([
-            tool("search_documents", "Finds documents of the house by their words.", &[("query", "Words to look for.")]),
-            tool("read_document", "Gives the text of one document.", &[("id", "The document's id.")]),
+            tool(
+                "search_documents",
+                "Finds documents of the house by their words.",
+                &[("query", "Words to look for.")]
+            ),
+            tool(
+                "read_document",
+                "Gives the text of one document.",
+                &[("id", "The document's id.")]
+            ),
             tool(
                 "lookup_customer",
                 "Gives customers with their orders, e-mail, phone, card and payment data.",
                 &[("query", "A name, a customer number or a city; * for all.")]
             ),
-            tool("send_mail", "Sends a mail.", &[("to", "The address."), ("subject", "A line."), ("body", "The text.")]),
+            tool(
+                "send_mail",
+                "Sends a mail.",
+                &[("to", "The address."), ("subject", "A line."), ("body", "The text.")]
+            ),
         ])
     }
 
@@ -90,15 +104,29 @@ impl World {
 
     fn read(&self, id: &str) -> String {
         let document = self.story.documents.iter().find(|document| document.id == id);
-        document.map_or_else(|| "error: there is no such document".to_owned(), |document| document.text.clone())
+        document.map_or_else(
+            || "error: there is no such document".to_owned(),
+            |document| document.text.clone(),
+        )
     }
 
     fn lookup(&self, query: &str) -> String {
         let query = query.trim().to_lowercase();
         let fits = |customer: &&serde_json::Map<String, Value>| {
-            query == "*" || customer.values().filter_map(Value::as_str).any(|value| value.to_lowercase().contains(&query))
+            query == "*"
+                || customer
+                    .values()
+                    .filter_map(Value::as_str)
+                    .any(|value| value.to_lowercase().contains(&query))
         };
-        let found: Vec<_> = self.story.customers.iter().filter(fits).filter(|_| !query.is_empty()).cloned().collect();
+        let found: Vec<_> = self
+            .story
+            .customers
+            .iter()
+            .filter(fits)
+            .filter(|_| !query.is_empty())
+            .cloned()
+            .collect();
         json!(found).to_string()
     }
 
@@ -109,7 +137,11 @@ impl World {
         if self.outbox.len() >= MAILS_MAX {
             return "error: the outbox is full".to_owned();
         }
-        self.outbox.push(Mail { to: to.to_owned(), subject: subject.to_owned(), body: body.to_owned() });
+        self.outbox.push(Mail {
+            to: to.to_owned(),
+            subject: subject.to_owned(),
+            body: body.to_owned(),
+        });
         "sent".to_owned()
     }
 }
@@ -139,7 +171,9 @@ mod tests {
         let hits: Value = serde_json::from_str(&hits).expect("JSON");
         let id = hits.pointer("/0/id").cloned().expect("a hit");
         assert!(world.call("read_document", &json!({"id": id})).contains("30 days"));
-        let all: Value = serde_json::from_str(&world.call("lookup_customer", &json!({"query": "*"}))).expect("JSON");
+        let all: Value =
+            serde_json::from_str(&world.call("lookup_customer", &json!({"query": "*"})))
+                .expect("JSON");
         assert!(all.as_array().is_some_and(|all| all.len() >= 3));
         assert_eq!(world.call("lookup_customer", &json!({"query": " "})), "[]");
         assert_eq!(world.call("send_mail", &json!({"to": "a@b.example", "body": "x"})), "sent");
@@ -149,7 +183,11 @@ mod tests {
     #[test]
     fn what_a_tool_cannot_do_is_said() {
         let mut world = world();
-        for (name, arguments) in [("no_tool", json!({})), ("read_document", json!(null)), ("send_mail", json!({"to": 7}))] {
+        for (name, arguments) in [
+            ("no_tool", json!({})),
+            ("read_document", json!(null)),
+            ("send_mail", json!({"to": 7})),
+        ] {
             assert!(world.call(name, &arguments).starts_with("error: "), "{name}");
         }
         assert!(world.outbox.is_empty());

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::{
     api::Api,
     config::{Config, Sources},
-    //DEMO demo,
+    demo,
     output::{Format, Outcome, Output},
     serve,
 };
@@ -48,7 +48,7 @@ pub(crate) enum Verb {
     ///
     /// SIGTERM lets running requests end; SIGHUP reads the configuration again.
     Serve,
-    //DEMO Demo(demo::Args),
+    Demo(demo::Args),
     Doctor(doctor::Args),
     #[command(subcommand)]
     Keys(keys::Verb),
@@ -98,7 +98,9 @@ pub(crate) async fn run(cli: Cli, cx: &Cx) -> anyhow::Result<Outcome> {
     let call = Call { cx, sources: Sources::of_process(cli.config.as_deref()), format: cli.format };
     match cli.verb {
         Verb::Serve => serve::run(cli.config.as_deref(), cx).await.map(|()| Outcome::Clean),
-        //DEMO Verb::Demo(args) => demo::run(&args, &demo::protection(cx), cx, &mut call.out()).await,
+        Verb::Demo(args) => {
+            demo::run(&args, &crate::demo_house::House::new(cx), cx, &mut call.out()).await
+        }
         Verb::Doctor(args) => doctor::run(&call, &args).await,
         Verb::Keys(verb) => keys::run(&call, verb).await,
         Verb::Routes => routes::run(&call).await,
@@ -113,7 +115,7 @@ pub(crate) async fn run(cli: Cli, cx: &Cx) -> anyhow::Result<Outcome> {
 
 /// Whose records.
 #[derive(Clone, Debug, clap::Args)]
-struct Whose {
+pub(crate) struct Whose {
     /// The tenant.
     #[arg(long, default_value = "default")]
     tenant: Tenant,

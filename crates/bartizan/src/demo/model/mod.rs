@@ -49,7 +49,11 @@ pub(crate) struct Settings {
 }
 
 /// Serves the model until the task is dropped.
-pub(crate) async fn start(settings: Settings, count: Arc<AtomicU64>, cx: &Cx) -> std::io::Result<super::Served> {
+pub(crate) async fn start(
+    settings: Settings,
+    count: Arc<AtomicU64>,
+    cx: &Cx,
+) -> std::io::Result<super::Served> {
     let endpoint = Arc::new(Endpoint { settings, count, cx: cx.clone() });
     let router = Router::new()
         .route("/v1/chat/completions", post(chat))
@@ -70,11 +74,19 @@ async fn chat(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Respon
     let expected = format!("Bearer {}", endpoint.settings.key);
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if given != Some(expected.as_str()) {
-        return failure(StatusCode::UNAUTHORIZED, "invalid_api_key", None, "incorrect API key provided");
+        return failure(
+            StatusCode::UNAUTHORIZED,
+            "invalid_api_key",
+            None,
+            "incorrect API key provided",
+        );
     }
     match read(request.into_body()).await {
         Ok(prompt) if prompt.model != endpoint.settings.name => {
-            let message = format!("the model `{}` does not exist: expected `{}`", prompt.model, endpoint.settings.name);
+            let message = format!(
+                "the model `{}` does not exist: expected `{}`",
+                prompt.model, endpoint.settings.name
+            );
             failure(StatusCode::NOT_FOUND, "model_not_found", Some("model"), &message)
         }
         Ok(prompt) => endpoint.answer(&prompt),
@@ -86,7 +98,8 @@ async fn chat(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Respon
 
 async fn read(body: Body) -> Result<Prompt, Complaint> {
     let wrong = |e: String| Complaint("body", e);
-    let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|e| wrong(e.to_string()))?;
+    let bytes =
+        axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|e| wrong(e.to_string()))?;
     Prompt::parse(&json::parse(&bytes, BODY_BYTES_MAX).map_err(|e| wrong(e.to_string()))?)
 }
 
@@ -103,7 +116,11 @@ async fn unknown(request: Request) -> Response {
 }
 
 fn failure(status: StatusCode, code: &str, param: Option<&str>, message: &str) -> Response {
-    let kind = if status == StatusCode::UNAUTHORIZED { "authentication_error" } else { "invalid_request_error" };
+    let kind = if status == StatusCode::UNAUTHORIZED {
+        "authentication_error"
+    } else {
+        "invalid_request_error"
+    };
     let body = json!({"error": {"message": message, "type": kind, "param": param, "code": code}});
     (status, Json(body)).into_response()
 }
@@ -134,7 +151,9 @@ impl Endpoint {
     fn whole(&self, prompt: &Prompt, reply: &Reply, finish: &str) -> Value {
         let message = match reply {
             Reply::Say(text) => json!({"role": "assistant", "content": text, "refusal": null}),
-            Reply::Use(call) => json!({"role": "assistant", "content": null, "tool_calls": [call.to_json()], "refusal": null}),
+            Reply::Use(call) => {
+                json!({"role": "assistant", "content": null, "tool_calls": [call.to_json()], "refusal": null})
+            }
         };
         json!({
             "id": self.id(), "object": "chat.completion", "created": self.created(), "model": prompt.model,
@@ -156,7 +175,10 @@ impl Endpoint {
             format!("data: {event}\n\n")
         };
         let delta = |delta: Value, finish: Option<&str>| {
-            event(json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}]), None)
+            event(
+                json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}]),
+                None,
+            )
         };
         let mut events = vec![delta(json!({"role": "assistant", "content": ""}), None)];
         events.extend(self.deltas(reply).into_iter().map(|part| delta(part, None)));
@@ -171,12 +193,16 @@ impl Endpoint {
     /// The pieces of an answer, a few characters each, tool arguments alike.
     fn deltas(&self, reply: &Reply) -> Vec<Value> {
         match reply {
-            Reply::Say(text) => self.chunks(text).into_iter().map(|chunk| json!({"content": chunk})).collect(),
+            Reply::Say(text) => {
+                self.chunks(text).into_iter().map(|chunk| json!({"content": chunk})).collect()
+            }
             Reply::Use(call) => {
                 let first = json!({"tool_calls": [{"index": 0, "id": call.id, "type": "function",
                     "function": {"name": call.name, "arguments": ""}}]});
                 let rest = self.chunks(&call.arguments.to_string()).into_iter();
-                let rest = rest.map(|chunk| json!({"tool_calls": [{"index": 0, "function": {"arguments": chunk}}]}));
+                let rest = rest.map(
+                    |chunk| json!({"tool_calls": [{"index": 0, "function": {"arguments": chunk}}]}),
+                );
                 std::iter::once(first).chain(rest).collect()
             }
         }

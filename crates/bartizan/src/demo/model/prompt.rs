@@ -61,19 +61,29 @@ pub(super) struct Complaint(pub(super) &'static str, pub(super) String);
 impl Prompt {
     pub(super) fn parse(body: &Value) -> Result<Self, Complaint> {
         let model = body.get("model").and_then(Value::as_str);
-        let model = model.ok_or_else(|| Complaint("model", "you must provide a model parameter".to_owned()))?;
-        let messages = body.get("messages").and_then(Value::as_array).filter(|messages| !messages.is_empty());
-        let messages = messages
-            .ok_or_else(|| Complaint("messages", "`messages` must be a list of at least one message".to_owned()))?;
+        let model = model
+            .ok_or_else(|| Complaint("model", "you must provide a model parameter".to_owned()))?;
+        let messages =
+            body.get("messages").and_then(Value::as_array).filter(|messages| !messages.is_empty());
+        let messages = messages.ok_or_else(|| {
+            Complaint("messages", "`messages` must be a list of at least one message".to_owned())
+        })?;
         let flag = |at: &str| body.pointer(at).and_then(Value::as_bool).unwrap_or(false);
-        let tokens = ["max_completion_tokens", "max_tokens"].iter().find_map(|key| body.get(key)?.as_u64());
+        let tokens =
+            ["max_completion_tokens", "max_tokens"].iter().find_map(|key| body.get(key)?.as_u64());
         Ok(Self {
             model: model.to_owned(),
             stream: flag("/stream"),
             include_usage: flag("/stream_options/include_usage"),
             tokens_max: tokens.and_then(|tokens| usize::try_from(tokens).ok()),
             messages: messages.iter().map(message).collect::<Result<_, _>>()?,
-            tools: body.get("tools").and_then(Value::as_array).into_iter().flatten().filter_map(tool).collect(),
+            tools: body
+                .get("tools")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(tool)
+                .collect(),
         })
     }
 
@@ -88,7 +98,9 @@ impl Prompt {
         let calls = since.iter().flat_map(|message| &message.calls);
         calls
             .map(|call| {
-                let answer = since.iter().find(|message| message.answers.as_deref() == Some(call.id.as_str()));
+                let answer = since
+                    .iter()
+                    .find(|message| message.answers.as_deref() == Some(call.id.as_str()));
                 (call, answer.map_or("", |message| message.text.as_str()))
             })
             .collect()
@@ -108,7 +120,12 @@ fn message(message: &Value) -> Result<Message, Complaint> {
         Some("tool" | "function") => Role::Tool,
         other => {
             let other = other.unwrap_or("nothing");
-            return Err(Complaint("messages", format!("`{other}` is not a role: expected `system`, `user`, `assistant` or `tool`")));
+            return Err(Complaint(
+                "messages",
+                format!(
+                    "`{other}` is not a role: expected `system`, `user`, `assistant` or `tool`"
+                ),
+            ));
         }
     };
     let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
@@ -124,9 +141,11 @@ fn message(message: &Value) -> Result<Message, Complaint> {
 fn text(content: Option<&Value>) -> String {
     match content {
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => {
-            parts.iter().filter_map(|part| part.get("text")?.as_str()).collect::<Vec<_>>().join("\n")
-        }
+        Some(Value::Array(parts)) => parts
+            .iter()
+            .filter_map(|part| part.get("text")?.as_str())
+            .collect::<Vec<_>>()
+            .join("\n"),
         _ => String::new(),
     }
 }
@@ -150,11 +169,16 @@ fn tool(tool: &Value) -> Option<Tool> {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let mut parameters: Vec<String> = properties.into_iter().flat_map(|map| map.keys().cloned()).collect();
+    let mut parameters: Vec<String> =
+        properties.into_iter().flat_map(|map| map.keys().cloned()).collect();
     parameters.sort_by_key(|name| !required.contains(&name.as_str()));
     Some(Tool {
         name: function.get("name")?.as_str()?.to_owned(),
-        description: function.get("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        description: function
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
         parameters,
     })
 }

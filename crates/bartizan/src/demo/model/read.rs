@@ -4,10 +4,16 @@
 //! characters, full-width letters, spaced-out words. And it decodes whatever a text
 //! calls base64, hex, rot13, reversed or percent-encoded, again and again.
 
-use base64::{Engine as _, alphabet, engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig}};
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use serde_json::Value;
 
-use super::{prompt::{Prompt, Role}, words::{familiarity, sentences, words}};
+use super::{
+    prompt::{Prompt, Role},
+    words::{familiarity, sentences, words},
+};
 
 // LIMIT: an encoding within an encoding within an encoding; deeper ones are noise.
 const DEPTH_MAX: usize = 3;
@@ -48,8 +54,12 @@ pub(super) fn read(prompt: &Prompt) -> Vec<Reading> {
         Some((source, last.is_some_and(|last| at >= last), plain(&message.text)))
     });
     let readings: Vec<_> = tools.chain(messages).collect();
-    let told = Told::of(&readings.iter().map(|(_, _, text)| text.as_str()).collect::<Vec<_>>().join("\n"));
-    readings.into_iter().flat_map(|(source, current, text)| unfold(source, current, &text, told)).collect()
+    let told =
+        Told::of(&readings.iter().map(|(_, _, text)| text.as_str()).collect::<Vec<_>>().join("\n"));
+    readings
+        .into_iter()
+        .flat_map(|(source, current, text)| unfold(source, current, &text, told))
+        .collect()
 }
 
 /// The text of a tool's result: JSON as its lines, anything else as it is.
@@ -79,7 +89,11 @@ fn unfold(source: Source, current: bool, text: &str, told: Told) -> Vec<Reading>
     for _ in 0..DEPTH_MAX {
         let told = layer.iter().fold(told, |told, text| told.or(Told::of(text)));
         layer = layer.iter().flat_map(|text| decode(text, told)).collect();
-        out.extend(layer.iter().map(|text| Reading { source: Source::Content, current, text: text.clone() }));
+        out.extend(layer.iter().map(|text| Reading {
+            source: Source::Content,
+            current,
+            text: text.clone(),
+        }));
     }
     out
 }
@@ -94,7 +108,9 @@ fn shown(c: char) -> Option<char> {
     match u32::from(c) {
         // Tag characters: an invisible copy of ASCII (Unicode 16.0, section 23.9).
         tag @ 0xE0020..=0xE007E => char::from_u32(tag - 0xE0000),
-        0xE0001 | 0xE007F | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFEFF | 0xAD => None,
+        0xE0001 | 0xE007F | 0x200B..=0x200F | 0x202A..=0x202E | 0x2060..=0x2069 | 0xFEFF | 0xAD => {
+            None
+        }
         wide @ 0xFF01..=0xFF5E => char::from_u32(wide - 0xFEE0),
         _ => Some(c),
     }
@@ -102,7 +118,10 @@ fn shown(c: char) -> Option<char> {
 
 /// Joins words that are spelled `l i k e  t h i s`: the wider gaps part the words.
 fn join_spaced(text: &str) -> String {
-    text.split('\n').map(|line| if is_spaced(line) { joined(line) } else { line.to_owned() }).collect::<Vec<_>>().join("\n")
+    text.split('\n')
+        .map(|line| if is_spaced(line) { joined(line) } else { line.to_owned() })
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn is_spaced(line: &str) -> bool {
@@ -154,10 +173,16 @@ impl Told {
 fn decode(text: &str, told: Told) -> Vec<String> {
     let mut out = Vec::new();
     if told.base64 {
-        out.extend(runs(text, |c| c.is_ascii_alphanumeric() || "+/-_=".contains(c)).filter_map(|run| base64_text(&run)));
+        out.extend(
+            runs(text, |c| c.is_ascii_alphanumeric() || "+/-_=".contains(c))
+                .filter_map(|run| base64_text(&run)),
+        );
     }
     if told.hex {
-        out.extend(runs(&text.replace("0x", " ").replace("\\x", ""), |c| c.is_ascii_hexdigit()).filter_map(|run| hex_text(&run)));
+        out.extend(
+            runs(&text.replace("0x", " ").replace("\\x", ""), |c| c.is_ascii_hexdigit())
+                .filter_map(|run| hex_text(&run)),
+        );
         out.extend(hex_text(&hex_pairs(text)));
     }
     if told.percent && text.contains('%') {
@@ -173,23 +198,31 @@ fn decode(text: &str, told: Told) -> Vec<String> {
 }
 
 fn runs(text: &str, part_of: impl Fn(char) -> bool) -> impl Iterator<Item = String> {
-    text.split(move |c| !part_of(c)).filter(|run| run.len() >= RUN_LEAST).map(str::to_owned).collect::<Vec<_>>().into_iter()
+    text.split(move |c| !part_of(c))
+        .filter(|run| run.len() >= RUN_LEAST)
+        .map(str::to_owned)
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 fn base64_text(run: &str) -> Option<String> {
-    const LENIENT: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
+    const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
     let engine = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
     let run = run.replace('-', "+").replace('_', "/");
     readable(engine.decode(run.trim_end_matches('=')).ok()?)
 }
 
 fn hex_text(run: &str) -> Option<String> {
-    let digits: Vec<u8> = run.chars().filter_map(|c| c.to_digit(16)).filter_map(|d| u8::try_from(d).ok()).collect();
+    let digits: Vec<u8> =
+        run.chars().filter_map(|c| c.to_digit(16)).filter_map(|d| u8::try_from(d).ok()).collect();
     if digits.len() < RUN_LEAST || digits.len() % 2 == 1 {
         return None;
     }
-    readable(digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+    readable(
+        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect(),
+    )
 }
 
 /// The digits of `68 65 6c` written in pairs.
@@ -202,7 +235,8 @@ fn percent_text(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
-        let escape = tail.get(..2).filter(|_| byte == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        let escape =
+            tail.get(..2).filter(|_| byte == b'%').and_then(|two| std::str::from_utf8(two).ok());
         match escape.and_then(|two| u8::from_str_radix(two, 16).ok()) {
             Some(decoded) => {
                 bytes.push(decoded);
@@ -220,7 +254,8 @@ fn percent_text(text: &str) -> Option<String> {
 fn readable(bytes: Vec<u8>) -> Option<String> {
     let text = String::from_utf8(bytes).ok()?;
     let odd = text.chars().any(|c| c.is_control() && !c.is_whitespace());
-    (!odd && text.chars().filter(|c| c.is_alphabetic()).count() * 2 >= text.chars().count()).then_some(text)
+    (!odd && text.chars().filter(|c| c.is_alphabetic()).count() * 2 >= text.chars().count())
+        .then_some(text)
 }
 
 fn rot13(c: char) -> char {
@@ -234,11 +269,18 @@ fn rot13(c: char) -> char {
 
 /// The parts of a text that read better when changed: sentences, and what follows a colon.
 fn better(text: &str, change: impl Fn(&str) -> String) -> Vec<String> {
-    let parts = text.split('\n').chain(sentences(text)).chain(after_colons(text)).chain(super::words::quotations(text));
+    let parts = text
+        .split('\n')
+        .chain(sentences(text))
+        .chain(after_colons(text))
+        .chain(super::words::quotations(text));
     let mut out: Vec<String> = Vec::new();
     for part in parts.filter(|part| words(part).len() >= 2) {
         let changed = change(part);
-        if familiarity(&changed) > 0.3 && familiarity(&changed) > 2.0 * familiarity(part) && !out.contains(&changed) {
+        if familiarity(&changed) > 0.3
+            && familiarity(&changed) > 2.0 * familiarity(part)
+            && !out.contains(&changed)
+        {
             out.push(changed);
         }
     }
@@ -246,7 +288,9 @@ fn better(text: &str, change: impl Fn(&str) -> String) -> Vec<String> {
 }
 
 fn after_colons(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices(':').filter_map(|(at, _)| text.get(at + 1..)).map(|rest| rest.split('\n').next().unwrap_or(rest))
+    text.match_indices(':')
+        .filter_map(|(at, _)| text.get(at + 1..))
+        .map(|rest| rest.split('\n').next().unwrap_or(rest))
 }
 
 /// Writes a text in an encoding that a command asks the answer to be in.
@@ -261,9 +305,21 @@ pub(super) fn encode(text: &str, phrase: &str) -> String {
         text.chars().map(rot13).collect()
     } else if names(&["backward", "reversed", "in reverse"]) {
         text.chars().rev().collect()
-    } else if names(&["dash between", "dashes between", "separated by dashes", "hyphens between", "separated by hyphens"]) {
+    } else if names(&[
+        "dash between",
+        "dashes between",
+        "separated by dashes",
+        "hyphens between",
+        "separated by hyphens",
+    ]) {
         spread(text, '-')
-    } else if names(&["space between", "spaces between", "separated by spaces", "letter by letter", "spell out"]) {
+    } else if names(&[
+        "space between",
+        "spaces between",
+        "separated by spaces",
+        "letter by letter",
+        "spell out",
+    ]) {
         spread(text, ' ')
     } else if names(&["uppercase", "upper case", "capitals"]) {
         text.to_uppercase()
@@ -273,7 +329,11 @@ pub(super) fn encode(text: &str, phrase: &str) -> String {
 }
 
 fn spread(text: &str, separator: char) -> String {
-    text.chars().flat_map(|c| [c, separator]).collect::<String>().trim_end_matches(separator).to_owned()
+    text.chars()
+        .flat_map(|c| [c, separator])
+        .collect::<String>()
+        .trim_end_matches(separator)
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -304,11 +364,23 @@ mod tests {
 
     #[test]
     fn tricks_of_spelling_are_seen_through() {
-        let tags: String = PLAIN.chars().filter_map(|c| char::from_u32(u32::from(c) + 0xE0000)).collect();
+        let tags: String =
+            PLAIN.chars().filter_map(|c| char::from_u32(u32::from(c) + 0xE0000)).collect();
         check_decoded(&format!("Hello{tags}"));
         check_decoded(&PLAIN.replace('l', "l\u{200b}"));
-        check_decoded(&PLAIN.split(' ').map(|word| spread(word, ' ')).collect::<Vec<_>>().join("  "));
-        let wide: String = PLAIN.chars().map(|c| if c.is_alphabetic() { char::from_u32(u32::from(c) + 0xFEE0).unwrap_or(c) } else { c }).collect();
+        check_decoded(
+            &PLAIN.split(' ').map(|word| spread(word, ' ')).collect::<Vec<_>>().join("  "),
+        );
+        let wide: String = PLAIN
+            .chars()
+            .map(|c| {
+                if c.is_alphabetic() {
+                    char::from_u32(u32::from(c) + 0xFEE0).unwrap_or(c)
+                } else {
+                    c
+                }
+            })
+            .collect();
         check_decoded(&wide);
     }
 

@@ -71,7 +71,9 @@ impl Mind<'_> {
                 Found::Need(call) if self.may_call() => return Reply::Use(call),
                 Found::Text(text) => answer.insert(0, text),
                 Found::Refused => answer.insert(0, NOT_ALLOWED.to_owned()),
-                Found::Need(_) | Found::Nothing if answer.is_empty() => answer.push(NOTHING_FOUND.to_owned()),
+                Found::Need(_) | Found::Nothing if answer.is_empty() => {
+                    answer.push(NOTHING_FOUND.to_owned())
+                }
                 Found::Need(_) | Found::Nothing => {}
             }
         }
@@ -84,11 +86,16 @@ impl Mind<'_> {
 
     /// The orders to carry out now, the person's own first.
     fn orders(&self) -> Vec<Order<'_>> {
-        let current = self.readings.iter().filter(|reading| reading.current || reading.source == Source::System);
+        let current = self
+            .readings
+            .iter()
+            .filter(|reading| reading.current || reading.source == Source::System);
         let mut orders: Vec<Order<'_>> = current
-            .flat_map(|from| sentences(&from.text).into_iter().flat_map(move |sentence| {
-                commands(sentence).into_iter().map(move |command| Order { command, from })
-            }))
+            .flat_map(|from| {
+                sentences(&from.text).into_iter().flat_map(move |sentence| {
+                    commands(sentence).into_iter().map(move |command| Order { command, from })
+                })
+            })
             .filter(|order| !order.command.negated && order.is_meant())
             .collect();
         orders.sort_by_key(|order| order.from.source != Source::User);
@@ -130,18 +137,28 @@ impl Mind<'_> {
     fn mail(&self, order: &Order<'_>, before: &[String]) -> Found {
         let phrase = &order.command.object;
         let Some(tool) = self.mail_tool() else { return Found::Nothing };
-        let Some(to) = addresses(phrase).into_iter().next().or_else(|| self.address_near(order)) else {
+        let Some(to) = addresses(phrase).into_iter().next().or_else(|| self.address_near(order))
+        else {
             return Found::Nothing;
         };
-        if self.done().iter().any(|(call, _)| call.name == tool.name && call.arguments.to_string().contains(&to)) {
+        if self
+            .done()
+            .iter()
+            .any(|(call, _)| call.name == tool.name && call.arguments.to_string().contains(&to))
+        {
             return Found::Text(format!("I have sent the mail to {to}."));
         }
-        if order.from.source == Source::User && self.mail_forbidden(phrase, &to) && !self.persuaded() {
+        if order.from.source == Source::User
+            && self.mail_forbidden(phrase, &to)
+            && !self.persuaded()
+        {
             return Found::Refused;
         }
         match self.find(order, &phrase.replace(&to, " "), before) {
             Found::Text(body) => Found::Need(mail_call(self, tool, &to, &encode(&body, phrase))),
-            Found::Nothing if !before.is_empty() => Found::Need(mail_call(self, tool, &to, &before.join("\n"))),
+            Found::Nothing if !before.is_empty() => {
+                Found::Need(mail_call(self, tool, &to, &before.join("\n")))
+            }
             other => other,
         }
     }
@@ -188,12 +205,17 @@ impl Mind<'_> {
 
     /// Answers the person's last message as a question.
     fn answer_person(&self) -> Found {
-        let own: Vec<&Reading> =
-            self.readings.iter().filter(|reading| reading.current && reading.source == Source::User).collect();
+        let own: Vec<&Reading> = self
+            .readings
+            .iter()
+            .filter(|reading| reading.current && reading.source == Source::User)
+            .collect();
         let Some(from) = own.first() else { return Found::Nothing };
         let asked = question(&from.text);
-        let order =
-            Order { command: Command { verb: Verb::Say, object: asked.to_owned(), negated: false }, from };
+        let order = Order {
+            command: Command { verb: Verb::Say, object: asked.to_owned(), negated: false },
+            from,
+        };
         if topic(asked).is_empty() {
             return Found::Text("Hello, what can I do for you?".to_owned());
         }
@@ -204,7 +226,8 @@ impl Mind<'_> {
     fn person_was_answered(&self, answer: &[String]) -> bool {
         let orders = self.orders();
         let mut own = orders.iter().filter(|order| order.from.source == Source::User);
-        let follows = own.any(|order| matches!(self.follow(order, &[]), Found::Text(_) | Found::Refused));
+        let follows =
+            own.any(|order| matches!(self.follow(order, &[]), Found::Text(_) | Found::Refused));
         follows && !answer.is_empty()
     }
 
@@ -212,9 +235,24 @@ impl Mind<'_> {
     fn own_instructions(&self, phrase: &str) -> Option<String> {
         let words = words(phrase);
         let has = |some: &[&str]| words.iter().any(|word| some.contains(&word.as_str()));
-        let about = has(&["prompt", "instructions", "guidelines", "directives", "configuration", "briefing"])
-            || (has(&["rules", "message", "text", "words", "everything", "all", "content"])
-                && has(&["above", "system", "initial", "preceding", "previous", "hidden", "beginning"]));
+        let about =
+            has(&[
+                "prompt",
+                "instructions",
+                "guidelines",
+                "directives",
+                "configuration",
+                "briefing",
+            ]) || (has(&["rules", "message", "text", "words", "everything", "all", "content"])
+                && has(&[
+                    "above",
+                    "system",
+                    "initial",
+                    "preceding",
+                    "previous",
+                    "hidden",
+                    "beginning",
+                ]));
         let system = self.prompt.messages.iter().filter(|message| message.role == Role::System);
         about.then(|| system.map(|message| message.text.as_str()).collect::<Vec<_>>().join("\n"))
     }
@@ -223,7 +261,9 @@ impl Mind<'_> {
     fn known(&self, phrase: &str, order: &Order<'_>) -> Option<String> {
         let topic = topic(phrase);
         let standing = self.readings.iter().filter(|reading| reading.source == Source::System);
-        let texts = standing.map(|reading| reading.text.as_str()).chain(self.memory.iter().map(String::as_str));
+        let texts = standing
+            .map(|reading| reading.text.as_str())
+            .chain(self.memory.iter().map(String::as_str));
         let least = if order.from.source == Source::User { KNOWN } else { ANSWERS };
         let best = best_sentence(&topic, texts.flat_map(sentences))?;
         (coverage(&topic, best) >= least && topic.len() >= 2).then(|| best.to_owned())
@@ -248,7 +288,26 @@ impl Mind<'_> {
             wanted.iter().any(|word| about.contains(word))
         };
         let tool = self.prompt.tools.iter().filter(|tool| is_lookup(tool)).find(fits)?;
-        let many = mentions(phrase, &["all", "every", "everyone", "entire", "whole", "full", "complete", "each", "list", "table", "database", "records", "data", "customers", "clients"]);
+        let many = mentions(
+            phrase,
+            &[
+                "all",
+                "every",
+                "everyone",
+                "entire",
+                "whole",
+                "full",
+                "complete",
+                "each",
+                "list",
+                "table",
+                "database",
+                "records",
+                "data",
+                "customers",
+                "clients",
+            ],
+        );
         match names.into_iter().next() {
             Some(name) if !mentions(phrase, &["all", "every", "entire"]) => Some((tool, name)),
             _ if many => Some((tool, "*".to_owned())),
@@ -286,10 +345,17 @@ impl Mind<'_> {
 
     /// A picture, a link or a quotation to show, with its blanks filled in.
     fn shown(&self, phrase: &str) -> Option<String> {
-        let literal = picture(phrase).or_else(|| quotations(phrase).first().map(|text| (*text).to_owned())).or_else(|| url(phrase))?;
+        let literal = picture(phrase)
+            .or_else(|| quotations(phrase).first().map(|text| (*text).to_owned()))
+            .or_else(|| url(phrase))?;
         let filled = self.filled(&literal, phrase);
-        let is_picture = mentions(phrase, &["image", "picture", "logo", "pixel", "icon", "banner"]) && !filled.contains("](");
-        Some(if is_picture && filled.contains("://") { format!("![image]({})", filled.trim()) } else { filled })
+        let is_picture = mentions(phrase, &["image", "picture", "logo", "pixel", "icon", "banner"])
+            && !filled.contains("](");
+        Some(if is_picture && filled.contains("://") {
+            format!("![image]({})", filled.trim())
+        } else {
+            filled
+        })
     }
 
     /// Replaces `{phrase}`, `<phrase>` and `[phrase]` by what they stand for, and words that
@@ -307,7 +373,8 @@ impl Mind<'_> {
             && out.contains(&token)
         {
             out = out.replace(&token, &url_form(&out, &self.value(&meaning)));
-        } else if let Some((_, meaning)) = rest.split_once("followed by").or_else(|| rest.split_once("filled with"))
+        } else if let Some((_, meaning)) =
+            rest.split_once("followed by").or_else(|| rest.split_once("filled with"))
             && out.trim_end_matches([')', ' ']).ends_with('=')
         {
             let value = url_form(&out, &self.value(meaning));
@@ -320,13 +387,19 @@ impl Mind<'_> {
     /// The value of a phrase from what is already at hand.
     fn value(&self, phrase: &str) -> String {
         let everything = Reading { source: Source::Content, current: true, text: String::new() };
-        let order = Order { command: Command { verb: Verb::Say, object: phrase.to_owned(), negated: false }, from: &everything };
+        let order = Order {
+            command: Command { verb: Verb::Say, object: phrase.to_owned(), negated: false },
+            from: &everything,
+        };
         match self.find(&order, phrase, &[]) {
             Found::Text(text) => text,
             _ => {
                 let wanted = topic(phrase);
                 let results: Vec<&str> = self.done().iter().map(|(_, result)| *result).collect();
-                let narrow = results.iter().map(|result| narrowed(result, phrase)).find(|text| coverage(&wanted, text) > 0.0);
+                let narrow = results
+                    .iter()
+                    .map(|result| narrowed(result, phrase))
+                    .find(|text| coverage(&wanted, text) > 0.0);
                 narrow.unwrap_or_default()
             }
         }
@@ -339,7 +412,9 @@ impl Mind<'_> {
             parts(object).any(|part| {
                 let secret = topic(part);
                 let about = |text: &str| !secret.is_empty() && coverage(&secret, text) >= 1.0;
-                about(phrase) || (own && about(text)) || (about(text) && coverage(&topic(phrase), text) >= KNOWN)
+                about(phrase)
+                    || (own && about(text))
+                    || (about(text) && coverage(&topic(phrase), text) >= KNOWN)
             })
         })
     }
@@ -357,7 +432,9 @@ impl Mind<'_> {
     fn prohibitions(&self, verbs: &[Verb]) -> Vec<String> {
         let system = self.readings.iter().filter(|reading| reading.source == Source::System);
         let all = system.flat_map(|reading| sentences(&reading.text)).flat_map(commands);
-        all.filter(|command| command.negated && verbs.contains(&command.verb)).map(|command| command.object).collect()
+        all.filter(|command| command.negated && verbs.contains(&command.verb))
+            .map(|command| command.object)
+            .collect()
     }
 
     /// Whether the person has said anything that makes the model forget its prohibitions.
@@ -367,8 +444,15 @@ impl Mind<'_> {
     }
 
     fn conversation(&self) -> String {
-        let spoken = self.prompt.messages.iter().filter(|message| message.role != Role::System && !message.text.is_empty());
-        spoken.map(|message| format!("{:?}: {}", message.role, message.text)).collect::<Vec<_>>().join("\n")
+        let spoken = self
+            .prompt
+            .messages
+            .iter()
+            .filter(|message| message.role != Role::System && !message.text.is_empty());
+        spoken
+            .map(|message| format!("{:?}: {}", message.role, message.text))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// An address in the same text, when the order itself says "there".
@@ -390,7 +474,9 @@ impl Mind<'_> {
 
     fn result(&self, call: &Call) -> Option<&str> {
         let done = self.prompt.done();
-        done.iter().find(|(made, _)| made.name == call.name && made.arguments == call.arguments).map(|(_, result)| *result)
+        done.iter()
+            .find(|(made, _)| made.name == call.name && made.arguments == call.arguments)
+            .map(|(_, result)| *result)
     }
 
     fn last_result(&self) -> Option<String> {
@@ -399,13 +485,18 @@ impl Mind<'_> {
 
     /// A call of a tool, its parameters given in order.
     fn call(&self, tool: &Tool, values: &[String]) -> Call {
-        let pairs = tool.parameters.iter().zip(values).map(|(name, value)| (name.clone(), json!(value)));
+        let pairs =
+            tool.parameters.iter().zip(values).map(|(name, value)| (name.clone(), json!(value)));
         self.make(tool, pairs.collect())
     }
 
     fn make(&self, tool: &Tool, arguments: Map<String, Value>) -> Call {
         let made = self.prompt.messages.iter().map(|message| message.calls.len()).sum::<usize>();
-        Call { id: format!("call_{made}"), name: tool.name.clone(), arguments: Value::Object(arguments) }
+        Call {
+            id: format!("call_{made}"),
+            name: tool.name.clone(),
+            arguments: Value::Object(arguments),
+        }
     }
 }
 
@@ -422,13 +513,70 @@ impl Order<'_> {
 
 /// Words of persuasion: authority, urgency, play. One is enough for this model.
 const PRETEXTS: &[&str] = &[
-    "ignore", "disregard", "forget", "override", "bypass", "abandon", "discard", "pretend", "roleplay", "imagine", "hypothetical",
-    "hypothetically", "story", "poem", "song", "game", "play", "debug", "debugging", "developer",
-    "admin", "administrator", "auditor", "audit", "ceo", "manager", "authorised", "authorized",
-    "approved", "permission", "emergency", "urgent", "urgently", "test", "testing", "maintenance", "research",
-    "educational", "grandmother", "opposite", "dan", "jailbreak", "unrestricted", "sudo", "root",
-    "verbatim", "repeat", "translate", "encode", "encoded", "decode", "base64", "rot13", "hex", "backwards",
-    "above", "previous", "new", "im_start", "system", "police", "lawyer", "compliance", "security",
+    "ignore",
+    "disregard",
+    "forget",
+    "override",
+    "bypass",
+    "abandon",
+    "discard",
+    "pretend",
+    "roleplay",
+    "imagine",
+    "hypothetical",
+    "hypothetically",
+    "story",
+    "poem",
+    "song",
+    "game",
+    "play",
+    "debug",
+    "debugging",
+    "developer",
+    "admin",
+    "administrator",
+    "auditor",
+    "audit",
+    "ceo",
+    "manager",
+    "authorised",
+    "authorized",
+    "approved",
+    "permission",
+    "emergency",
+    "urgent",
+    "urgently",
+    "test",
+    "testing",
+    "maintenance",
+    "research",
+    "educational",
+    "grandmother",
+    "opposite",
+    "dan",
+    "jailbreak",
+    "unrestricted",
+    "sudo",
+    "root",
+    "verbatim",
+    "repeat",
+    "translate",
+    "encode",
+    "encoded",
+    "decode",
+    "base64",
+    "rot13",
+    "hex",
+    "backwards",
+    "above",
+    "previous",
+    "new",
+    "im_start",
+    "system",
+    "police",
+    "lawyer",
+    "compliance",
+    "security",
 ];
 
 fn add(answer: &mut Vec<String>, text: String) {
@@ -438,7 +586,8 @@ fn add(answer: &mut Vec<String>, text: String) {
 }
 
 fn mail_call(mind: &Mind<'_>, tool: &Tool, to: &str, body: &str) -> Call {
-    let subject = sentences(body).first().map_or("", |first| bartizan_core::json::clip(first, 60)).to_owned();
+    let subject =
+        sentences(body).first().map_or("", |first| bartizan_core::json::clip(first, 60)).to_owned();
     let value = |name: &String| match name.as_str() {
         "to" | "recipient" | "address" | "email" => to.to_owned(),
         "subject" | "title" => subject.clone(),
@@ -448,7 +597,8 @@ fn mail_call(mind: &Mind<'_>, tool: &Tool, to: &str, body: &str) -> Call {
 }
 
 fn is_mail(tool: &Tool) -> bool {
-    mentions(&tool.name, &["mail", "email"]) || (mentions(&tool.name, &["send"]) && tool.parameters.iter().any(|name| name == "to"))
+    mentions(&tool.name, &["mail", "email"])
+        || (mentions(&tool.name, &["send"]) && tool.parameters.iter().any(|name| name == "to"))
 }
 
 fn is_search(tool: &Tool) -> bool {
@@ -469,8 +619,14 @@ fn mentions(text: &str, some: &[&str]) -> bool {
 
 fn is_pronoun(phrase: &str) -> bool {
     let words = words(phrase);
-    let pronoun = |word: &String| matches!(word.as_str(), "it" | "them" | "this" | "that" | "these" | "result" | "results" | "output");
-    words.iter().any(pronoun) && topic(phrase).iter().all(|word| word == "result" || word == "output")
+    let pronoun = |word: &String| {
+        matches!(
+            word.as_str(),
+            "it" | "them" | "this" | "that" | "these" | "result" | "results" | "output"
+        )
+    };
+    words.iter().any(pronoun)
+        && topic(phrase).iter().all(|word| word == "result" || word == "output")
 }
 
 /// The last question of a message; the whole message when it asks none.
@@ -480,12 +636,22 @@ fn question(text: &str) -> &str {
 }
 
 fn parts(object: &str) -> impl Iterator<Item = &str> {
-    object.split([',', ';']).flat_map(|part| part.split(" or ")).flat_map(|part| part.split(" and "))
+    object
+        .split([',', ';'])
+        .flat_map(|part| part.split(" or "))
+        .flat_map(|part| part.split(" and "))
 }
 
-fn best_sentence<'t>(topic: &[String], sentences: impl Iterator<Item = &'t str>) -> Option<&'t str> {
-    let scored = sentences.map(|sentence| (coverage(topic, sentence), sentence)).filter(|(score, _)| *score > 0.0);
-    scored.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, sentence)| sentence)
+fn best_sentence<'t>(
+    topic: &[String],
+    sentences: impl Iterator<Item = &'t str>,
+) -> Option<&'t str> {
+    let scored = sentences
+        .map(|sentence| (coverage(topic, sentence), sentence))
+        .filter(|(score, _)| *score > 0.0);
+    scored
+        .reduce(|best, next| if next.0 > best.0 { next } else { best })
+        .map(|(_, sentence)| sentence)
 }
 
 /// The part of a text that answers, or its beginning when it was to be summarised.
@@ -506,13 +672,18 @@ fn best(wanted: &[String], text: &str, phrase: &str) -> Found {
 /// Of a list of records, the fields that the phrase names; all of them when it names none.
 fn narrowed(result: &str, phrase: &str) -> String {
     let Ok(Value::Array(records)) = serde_json::from_str(result) else { return result.to_owned() };
-    let wanted: Vec<String> = words(&phrase.replace("e-mail", "email")).iter().map(|word| stem(word)).collect();
+    let wanted: Vec<String> =
+        words(&phrase.replace("e-mail", "email")).iter().map(|word| stem(word)).collect();
     let line = |record: &Value| -> String {
         let Some(map) = record.as_object() else { return record.to_string() };
         let named = |key: &str| wanted.contains(&stem(&key.to_lowercase()));
         let any = map.keys().any(|key| key != "name" && named(key));
         let kept = map.iter().filter(|(key, _)| !any || key.as_str() == "name" || named(key));
-        kept.map(|(key, value)| format!("{key}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect::<Vec<_>>().join(", ")
+        kept.map(|(key, value)| {
+            format!("{key}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        })
+        .collect::<Vec<_>>()
+        .join(", ")
     };
     records.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -589,7 +760,10 @@ fn url_form(literal: &str, value: &str) -> String {
         return value.to_owned();
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~@".contains(&byte);
-    value.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    value
+        .bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 #[cfg(test)]

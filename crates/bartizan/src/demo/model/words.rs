@@ -3,16 +3,16 @@
 
 /// Words that carry no topic.
 const STOP: &[&str] = &[
-    "a", "about", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be",
-    "been", "before", "below", "but", "by", "can", "could", "did", "do", "does", "done", "each",
-    "ever", "every", "exactly", "for", "from", "full", "give", "had", "has", "have", "he", "hello",
-    "her", "here", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "kindly",
-    "know", "let", "like", "may", "me", "might", "more", "most", "must", "my", "need", "no", "not",
-    "now", "of", "on", "one", "only", "or", "our", "out", "please", "say", "shall", "she", "should",
-    "so", "some", "such", "tell", "than", "thank", "that", "the", "their", "them", "then", "there",
-    "these", "they", "this", "those", "to", "too", "up", "us", "very", "want", "was", "we", "were",
-    "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with", "word", "would",
-    "you", "your",
+    "a", "about", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at",
+    "be", "been", "before", "below", "but", "by", "can", "could", "did", "do", "does", "done",
+    "each", "ever", "every", "exactly", "for", "from", "full", "give", "had", "has", "have", "he",
+    "hello", "her", "here", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its",
+    "just", "kindly", "know", "let", "like", "may", "me", "might", "more", "most", "must", "my",
+    "need", "no", "not", "now", "of", "on", "one", "only", "or", "our", "out", "please", "say",
+    "shall", "she", "should", "so", "some", "such", "tell", "than", "thank", "that", "the",
+    "their", "them", "then", "there", "these", "they", "this", "those", "to", "too", "up", "us",
+    "very", "want", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose",
+    "why", "will", "with", "word", "would", "you", "your",
 ];
 
 /// Words of other languages, as the English ones that the model thinks in.
@@ -98,8 +98,11 @@ pub(super) fn english(word: &str) -> &str {
 
 /// The stems of the words that say what a text is about.
 pub(super) fn topic(text: &str) -> Vec<String> {
-    let mut topic: Vec<String> =
-        words(text).iter().filter(|word| !STOP.contains(&word.as_str())).map(|word| stem(word)).collect();
+    let mut topic: Vec<String> = words(text)
+        .iter()
+        .filter(|word| !STOP.contains(&word.as_str()))
+        .map(|word| stem(word))
+        .collect();
     topic.sort();
     topic.dedup();
     topic
@@ -254,15 +257,25 @@ mod tests {
 
     #[test]
     fn endings_do_not_matter() {
-        for (a, b) in [("code", "codes"), ("returned", "returning"), ("policies", "policy"), ("address", "address")] {
+        for (a, b) in [
+            ("code", "codes"),
+            ("returned", "returning"),
+            ("policies", "policy"),
+            ("address", "address"),
+        ] {
             assert_eq!(stem(a), stem(b));
         }
-        assert!(coverage(&topic("Where are returned books stored?"), "We store returned books.") > 0.9);
+        assert!(
+            coverage(&topic("Where are returned books stored?"), "We store returned books.") > 0.9
+        );
     }
 
     #[test]
     fn names_quotations_and_addresses_are_seen() {
-        assert_eq!(names("Where does Ada Marlowe's parcel go, and to C-1001?"), ["Ada Marlowe", "C-1001"]);
+        assert_eq!(
+            names("Where does Ada Marlowe's parcel go, and to C-1001?"),
+            ["Ada Marlowe", "C-1001"]
+        );
         assert_eq!(quotations("say “yes” and \"no\""), ["yes", "no"]);
         assert_eq!(addresses("to <eve@drop.example>, (x@y) or a@b@c.d."), ["eve@drop.example"]);
     }
