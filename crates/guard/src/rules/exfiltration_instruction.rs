@@ -37,7 +37,7 @@ pub(super) const RULE: Rule = Rule {
     inspect,
 };
 
-static SENDS: LazyLock<Regex> = LazyLock::new(|| {
+pub(super) static SENDS: LazyLock<Regex> = LazyLock::new(|| {
     regex(
         r"(?i)\b(?:send|forward|e-?mail|mail|post|upload|exfiltrate|transmit|leak|submit|deliver|copy|share|bcc|cc)\b[^\n]{0,60}?\b(?:customers?|clients?|passwords?|credentials?|secrets?|api[ _-]?keys?|tokens?|conversations?|chat\s+(?:history|log)|database|tables?|records?|confidential|personal\s+(?:data|information)|private|internal|system\s+prompt|user'?s?\s+(?:data|details|information|files?|e-?mails?|messages?)|credit\s+cards?|account\s+(?:data|details|numbers?))\b[^\n]{0,80}?\b(?:to|at|via)\b[^\n]{0,30}?(?:[\w.+-]+@[\w-]+\.[\w.]+|https?://[^\s]+)",
     )

@@ -17,7 +17,7 @@ pub(super) const RULE: Rule = Rule {
         refs: &["owasp-llm@2025/LLM02"],
         severity: Severity::Medium,
         since: "0.1",
-        help: "send account numbers only where the task needs them; set the rule to redact where it does not",
+        help: "the number was taken out; set the rule to annotate where the task needs account numbers",
         examples: &[
             // The registry's own examples.
             hit("Please pay to GB82 WEST 1234 5698 7654 32."),
@@ -32,7 +32,7 @@ pub(super) const RULE: Rule = Rule {
         ],
     },
     needs: Needs::Automaton,
-    action: Verdict::Annotate,
+    action: Verdict::Redact,
     channels: ALL_CHANNELS,
     views: true,
     inspect,

@@ -14,6 +14,7 @@ mod connection_string;
 mod email_address;
 mod exfiltration_instruction;
 mod exfiltration_link;
+mod exfiltration_request;
 mod family;
 mod formats;
 mod hidden_text;
