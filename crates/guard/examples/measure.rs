@@ -85,7 +85,10 @@ fn cost(lines: &str) {
         let mut once = || {
             for text in &texts {
                 hits.clear();
-                (rule.inspect)(&Look { text, channel, view: "plain", context: &context }, &mut hits);
+                (rule.inspect)(
+                    &Look { text, channel, view: "plain", context: &context },
+                    &mut hits,
+                );
             }
         };
         once();

@@ -39,7 +39,9 @@ fn main() -> ExitCode {
             let wrong = said.iter().filter(|s| !there.iter().any(|t| touch(s, t)));
             if args.len() > 1 {
                 missed.clone().for_each(|span| eprintln!("missed {kind}: {:?}", span.of(text)));
-                wrong.clone().for_each(|span| eprintln!("wrong {kind}: {:?} in {text:?}", span.of(text)));
+                wrong
+                    .clone()
+                    .for_each(|span| eprintln!("wrong {kind}: {:?} in {text:?}", span.of(text)));
             }
             tally[1] += there.len();
             tally[0] += there.len() - missed.count();
@@ -61,7 +63,9 @@ fn labelled(row: &Value, text: &str, kind: &str) -> Vec<Span> {
     let spans = row.get("spans").and_then(Value::as_array).into_iter().flatten();
     let of_kind = spans.filter(|s| s.get("entity_type").and_then(Value::as_str) == Some(kind));
     of_kind
-        .filter_map(|s| Some(Span::new(byte(s.get("start_position")?)?, byte(s.get("end_position")?)?)))
+        .filter_map(|s| {
+            Some(Span::new(byte(s.get("start_position")?)?, byte(s.get("end_position")?)?))
+        })
         .collect()
 }
 
@@ -69,7 +73,10 @@ fn said(text: &str, code: &str) -> Vec<Span> {
     let context = Context::default();
     let mut hits = Vec::new();
     for rule in rules::ALL.iter().filter(|rule| rule.meta.code == code) {
-        (rule.inspect)(&Look { text, channel: Channel::User, view: "plain", context: &context }, &mut hits);
+        (rule.inspect)(
+            &Look { text, channel: Channel::User, view: "plain", context: &context },
+            &mut hits,
+        );
     }
     hits.iter().map(|hit| hit.span).collect()
 }

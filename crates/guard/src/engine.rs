@@ -160,6 +160,12 @@ impl Guard {
                 format!("{}: too many encodings within one another", slot.location),
             );
         }
+        if found.crowded {
+            report.incomplete(
+                profile,
+                format!("{}: a rule matched {HITS_MAX} times and more", slot.location),
+            );
+        }
         for one in &found.matches {
             report.add(one.judge(cx, &slot.location, text, 0));
         }
@@ -180,7 +186,8 @@ impl Guard {
         text: &str,
     ) -> Found {
         let (decoded, over_budget) = views::of(text);
-        let mut found = Found { matches: Vec::new(), views: decoded.len(), over_budget };
+        let mut found =
+            Found { matches: Vec::new(), views: decoded.len(), over_budget, crowded: false };
         for rule in self.rules {
             let setting = profile.setting(rule);
             if setting.mode == Mode::Off || !rule.channels.contains(&channel) {
@@ -188,6 +195,7 @@ impl Guard {
             }
             let mut seen: Vec<Match> = Vec::new();
             let mut take = |hits: Vec<Hit>, view: Option<&View>| {
+                found.crowded |= hits.len() >= HITS_MAX;
                 for hit in hits.into_iter().take(HITS_MAX) {
                     let span = view.map_or(hit.span, |view| view.origin(hit.span));
                     // What the plain text shows already needs no second finding.
@@ -230,6 +238,8 @@ pub(crate) struct Found {
     pub(crate) matches: Vec<Match>,
     pub(crate) views: usize,
     pub(crate) over_budget: bool,
+    /// Whether some rule stopped counting.
+    pub(crate) crowded: bool,
 }
 
 impl Report {

@@ -67,8 +67,10 @@ pub struct Hit {
     pub confidence: Confidence,
 }
 
-/// The most hits that one rule reports in one text; further ones add nothing to a decision.
-pub const HITS_MAX: usize = 64;
+/// The most hits that one rule reports in one text. LIMIT: a table of customers has some
+/// hundreds; a text with more is not fully inspected, so that nobody hides one number
+/// behind many.
+pub const HITS_MAX: usize = 1024;
 
 /// A rule of the catalogue.
 #[derive(Clone, Copy, Debug)]

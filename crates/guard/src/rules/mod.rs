@@ -175,6 +175,25 @@ mod tests {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
+    #[test]
+    fn the_last_of_many_numbers_is_redacted_too_or_the_text_waits() {
+        let guard = crate::Guard::new();
+        let (cx, _) = bartizan_core::sim::cx(1);
+        let report = |count: usize| {
+            let text = "4111 1111 1111 1111\n".repeat(count);
+            guard.inspect(
+                &cx,
+                &crate::Profile::default(),
+                &Context::default(),
+                Channel::ToolResult,
+                &text,
+            )
+        };
+        let table = report(300);
+        assert_eq!((table.redactions, table.verdict), (300, bartizan_core::Verdict::Redact));
+        assert!(report(HITS_MAX + 1).verdict.stops());
+    }
+
     /// What every rule must keep to, whatever the text.
     fn check_hits(rule: &Rule, text: &str) -> Vec<Hit> {
         let context = Context::new(
