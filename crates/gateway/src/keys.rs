@@ -124,6 +124,8 @@ impl Keys {
         };
         let hash = hash(&secret.0);
         self.store.put(tenant, &KEY, key.id, meta(&key, &hash)?, None).await?;
+        // Shown once, so it must outlive a loss of power.
+        self.store.flush().await?;
         self.remember(hash, key.clone());
         Ok((key, secret))
     }

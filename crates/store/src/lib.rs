@@ -62,7 +62,6 @@ pub use limits::{Budget, Exceeded, Limits, MemoryLimits, Reason, Reservation, SL
 pub use portable::{ExportOptions, Exported, Imported, Sealing};
 pub use query::{Cursor, Order, PAGE_RECORDS_MAX, Page, Query};
 pub use record::Record;
-pub use sqlite::FILE as DATABASE_FILE;
 pub use store::{NewMasterKey, Restored, Store, Swept, restore};
 
 /// The database's file in the data directory.
