@@ -243,14 +243,16 @@ fn with_server(script: &str) {
         &url,
         &format!(
             "[routes.more]\nmodels = [\"chat\", \"tools\", \"embed\", \"moderate\"]\n[[routes.more.targets]]\nurl = \"{url}\"\n\
-         [routes.unknown]\nmodels = [\"no-such-model\"]\n[[routes.unknown.targets]]\nurl = \"{url}/nowhere\"\n\
          [routes.broken]\nmodels = [\"broken\"]\n[[routes.broken.targets]]\nurl = \"http://127.0.0.1:{dead}\"\n\
          [routes.scarce]\nmodels = [\"scarce\"]\nper_key = {{ requests = 2, window_s = 3600 }}\n[[routes.scarce.targets]]\nurl = \"{url}\"\n"
         ),
     );
-    let allowed = ["chat", "tools", "embed", "moderate", "broken", "scarce", "leaky", "claude*"];
-    let models: Vec<&str> = allowed.iter().flat_map(|model| ["--model", model]).collect();
-    let key = home.json(&[&["keys", "create", "sdk"], &models[..]].concat());
+    // Only listed models have a route: another one is not found.
+    let text = std::fs::read_to_string(home.config())
+        .unwrap()
+        .replace("models = [\"*\"]", "models = [\"leaky\", \"claude*\"]");
+    std::fs::write(home.config(), text).unwrap();
+    let key = home.json(&["keys", "create", "sdk"]);
     let revoked = home.json(&["keys", "create", "old"]);
     home.json(&["keys", "revoke", revoked["key"]["id"].as_str().unwrap()]);
     let server = home.serve();
