@@ -29,6 +29,7 @@ pub(super) const RULE: Rule = Rule {
             miss("I will call you on 2024-11-23 at noon."),
             miss("Invoice 0494 92 82 32 is due."),
             miss("The phone costs 649 euro and 99 cents."),
+            miss("00101101 00101110 in binary"),
             miss("The total is 212 555."),
             miss("section 3.4.5.6"),
             miss("+1 for this idea"),
@@ -83,8 +84,10 @@ fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
     hits.dedup_by(|next, last| next.span.start < last.span.end);
 }
 
+/// Long enough, and not in binary.
 fn is_long_enough(seen: &str) -> bool {
-    (7..=20).contains(&digits(seen).len())
+    let digits = digits(seen);
+    (7..=20).contains(&digits.len()) && digits.iter().any(|digit| *digit > 1)
 }
 
 /// A year stands at one end of a date.
