@@ -29,15 +29,17 @@ impl Event {
         Self { name: String::new(), data }
     }
 
-    /// The event as it goes over the wire.
+    /// The event as it goes over the wire. Nothing in it ends a line but we: a name
+    /// is one line, and every line of the data is a `data` field of its own.
     pub fn to_bytes(&self) -> bytes::Bytes {
         let mut out = String::with_capacity(self.data.len() + self.name.len() + 24);
-        if !self.name.is_empty() {
+        let name: String = self.name.chars().filter(|c| !['\n', '\r'].contains(c)).collect();
+        if !name.is_empty() {
             out.push_str("event: ");
-            out.push_str(&self.name);
+            out.push_str(&name);
             out.push('\n');
         }
-        for line in self.data.split('\n') {
+        for line in self.data.replace("\r\n", "\n").split(['\n', '\r']) {
             out.push_str("data: ");
             out.push_str(line);
             out.push('\n');
@@ -74,7 +76,7 @@ impl Parser {
                     self.end_line(&mut events)?;
                 }
                 byte if self.line.len() + self.event.data.len() < EVENT_BYTES_MAX => {
-                    self.line.push(*byte)
+                    self.line.push(*byte);
                 }
                 _ => return Err(Problem::TooLong),
             }
@@ -171,6 +173,15 @@ mod tests {
         #[test]
         fn any_bytes_end_in_events_or_a_problem(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _outcome = Parser::default().push(&bytes);
+        }
+
+        #[test]
+        fn nothing_written_is_more_than_one_event(name in "[a-z\r\n:]{0,8}", data in "[a-z\r\n: ]{0,40}") {
+            let event = Event { name, data };
+            let read = parse(&[&event.to_bytes()]);
+            prop_assert_eq!(read.len(), 1);
+            let flat = |text: &str| text.replace("\r\n", "\n").replace('\r', "\n");
+            prop_assert_eq!(&read[0].data, &flat(&event.data));
         }
 
         #[test]

@@ -1,21 +1,22 @@
 //! Anthropic's `messages`.
 //!
-//! Source: Anthropic API reference, messages and streaming messages.
-
-use std::collections::BTreeMap;
+//! Source: Anthropic API reference, messages.
 
 use bartizan_guard::Channel;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::{
-    Call, Envelope, Failure, Garbage, Lane, Meta, Piece, Protocol, Provider, Refusal, StreamReader,
-    Usage, error_body,
-    openai_chat::object,
-    parts::{self, kind},
+    Call, Meta, Protocol, Provider, Refusal, StreamReader, Usage, anthropic_events,
+    parts::{self, field, seams},
     refusal,
     walk::Walk,
 };
-use crate::sse::Event;
+
+/// The roles of messages. The newest models take instructions between turns, too.
+pub(super) const ROLES: &[&str] = &["user", "assistant", "system"];
+
+/// Fields that hold what only the provider can read: it packed them itself.
+const SEALED: &[&str] = &["encrypted_content", "encrypted_index", "encrypted_stdout", "signature"];
 
 #[derive(Debug)]
 pub(super) struct AnthropicMessages;
@@ -31,56 +32,24 @@ impl Protocol for AnthropicMessages {
     }
 
     fn check(&self, body: &Value) -> Result<(), Refusal> {
-        parts::messages(body, &["user", "assistant", "system"])?;
+        parts::messages(body, ROLES)?;
+        parts::text_or_list(body, "system")?;
+        parts::list(body, "tools")?;
         match body.get("max_tokens") {
-            Some(Value::Number(_)) => {}
-            None => {
-                return Err(refusal(
-                    "max_tokens",
-                    "`max_tokens` is missing: expected a whole number",
-                ));
+            None | Some(Value::Null) => {
+                Err(refusal("max_tokens", "`max_tokens` is missing: expected a whole number"))
             }
-            Some(other) => {
-                return Err(refusal(
-                    "max_tokens",
-                    format!("`max_tokens` is {}: expected a whole number", kind(other)),
-                ));
-            }
-        }
-        match body.get("system") {
-            None | Some(Value::Null | Value::String(_) | Value::Array(_)) => Ok(()),
-            Some(other) => Err(refusal(
-                "system",
-                format!("`system` is {}: expected a string or a list of blocks", kind(other)),
-            )),
+            // Zero warms the provider's cache.
+            Some(_) => parts::whole(body, "max_tokens", 0, u64::MAX),
         }
     }
 
     fn walk_call(&self, body: &mut Value, walk: &mut Walk<'_>) {
-        let Value::Object(map) = body else { return };
-        walk.rest(
-            map,
-            "",
-            Channel::Content,
-            &["model", "system", "messages", "tools", "mcp_servers", "container"],
-        );
-        for (name, value) in map.iter_mut() {
-            let at = format!("/{name}");
-            match name.as_str() {
-                "system" => blocks(value, &at, Channel::System, walk),
-                "messages" => messages(value, &at, walk),
-                "tools" => tools(value, &at, walk),
-                "mcp_servers" | "container" if !value.is_null() => {
-                    walk.opaque(&at, "provider_tool");
-                    walk.all(value, &at, Channel::Content);
-                }
-                _ => {}
-            }
-        }
+        walk_request(body, walk);
     }
 
     fn walk_reply(&self, body: &mut Value, walk: &mut Walk<'_>) {
-        walk_message(body, walk);
+        walk_message(body, "", walk);
     }
 
     fn usage(&self, body: &Value) -> Option<Usage> {
@@ -88,19 +57,21 @@ impl Protocol for AnthropicMessages {
     }
 
     fn tokens_out_max(&self, body: &Value) -> Option<u64> {
-        body.get("max_tokens").and_then(Value::as_u64)
+        parts::number(body, &["max_tokens"])
     }
 
     fn stream(&self, _: &Call) -> Option<Box<dyn StreamReader>> {
-        Some(Box::new(Reader::default()))
+        Some(Box::new(anthropic_events::Reader::default()))
     }
 }
 
-fn usage(usage: &Value) -> Option<Usage> {
-    let number = |name: &str| usage.get(name).and_then(Value::as_u64);
-    let cached = number("cache_creation_input_tokens")
-        .unwrap_or(0)
-        .saturating_add(number("cache_read_input_tokens").unwrap_or(0));
+/// Tokens in and out; what came from the provider's cache went in, too.
+pub(super) fn usage(usage: &Value) -> Option<Usage> {
+    let number = |name: &str| parts::number(usage, &[name]);
+    let cached = ["cache_creation_input_tokens", "cache_read_input_tokens"]
+        .into_iter()
+        .filter_map(number)
+        .fold(0, u64::saturating_add);
     let (input, output) = (number("input_tokens"), number("output_tokens"));
     (input.is_some() || output.is_some()).then(|| Usage {
         input: input.unwrap_or(0).saturating_add(cached),
@@ -108,221 +79,110 @@ fn usage(usage: &Value) -> Option<Usage> {
     })
 }
 
-fn messages(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
-    let Value::Array(list) = value else { return walk.all(value, at, Channel::User) };
-    for (i, message) in list.iter_mut().enumerate() {
-        let at = format!("{at}/{i}");
-        let Value::Object(map) = message else {
-            walk.all(message, &at, Channel::User);
-            continue;
-        };
-        let channel = match map.get("role").and_then(Value::as_str) {
-            Some("assistant") => Channel::Assistant,
-            Some("system") => Channel::System,
-            _ => Channel::User,
-        };
-        walk.rest(map, &at, channel, &["role", "content"]);
-        if let Some(content) = map.get_mut("content") {
-            blocks(content, &format!("{at}/content"), channel, walk);
+/// The body of a request, or of a question for its tokens.
+pub(super) fn walk_request(body: &mut Value, walk: &mut Walk<'_>) {
+    walk.fields(body, "", Channel::Content, |walk, key, value, at| {
+        match key {
+            "system" => blocks(value, at, Channel::System, walk),
+            "messages" => {
+                walk.each(value, at, Channel::User, |walk, one, at| message(one, at, walk));
+            }
+            "tools" => tools(value, at, walk),
+            "output_config" | "output_format" => walk.all(value, at, Channel::ToolDescription),
+            // Tools and files that rest with the provider.
+            "mcp_servers" | "container" => {
+                walk.reference(value, at, "provider_tool", Channel::Content);
+            }
+            _ => return false,
         }
-    }
+        true
+    });
 }
 
-/// Content blocks, or a string.
+fn message(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
+    let channel = match field(value, "role") {
+        "assistant" => Channel::Assistant,
+        "system" => Channel::System,
+        _ => Channel::User,
+    };
+    walk.fields(value, at, channel, |walk, key, value, at| {
+        let is_content = key == "content";
+        if is_content {
+            blocks(value, at, channel, walk);
+        }
+        is_content
+    });
+}
+
+/// Content blocks, one alone, or a string.
 fn blocks(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
-    let Value::Array(list) = value else { return walk.all(value, at, channel) };
-    for (i, block) in list.iter_mut().enumerate() {
-        let at = format!("{at}/{i}");
-        match block {
-            Value::Object(map) => self::block(map, &at, channel, walk),
-            other => walk.all(other, &at, channel),
-        }
+    if value.is_object() {
+        return block(value, at, channel, walk);
     }
+    walk.each(value, at, channel, |walk, one, at| block(one, at, channel, walk));
+    seams(value, at, channel, walk);
 }
 
-fn block(map: &mut Map<String, Value>, at: &str, channel: Channel, walk: &mut Walk<'_>) {
-    let kind = map.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+/// One block of content.
+pub(super) fn block(value: &mut Value, at: &str, outer: Channel, walk: &mut Walk<'_>) {
+    let kind = field(value, "type").to_owned();
     let channel = match kind.as_str() {
-        "tool_use" | "server_tool_use" | "mcp_tool_use" => Channel::ToolCall,
-        _ if channel.is_outbound() && kind.contains("thinking") => Channel::Reasoning,
-        _ if channel.is_outbound() => channel,
+        kind if kind.ends_with("tool_use") => Channel::ToolCall,
+        kind if outer.is_outbound() && kind.contains("thinking") => Channel::Reasoning,
+        _ if outer.is_outbound() => outer,
         "document" | "search_result" => Channel::Content,
         kind if kind.ends_with("tool_result") => Channel::ToolResult,
-        _ => channel,
+        _ => outer,
     };
-    walk.rest(map, at, channel, &["type", "source", "content", "data", "signature"]);
-    if let Some(content) = map.get_mut("content") {
-        blocks(content, &format!("{at}/content"), channel, walk);
-    }
-    if let Some(Value::String(data)) = map.get("data") {
-        walk.binary(&format!("{at}/data"), "redacted thinking", data.len());
-    }
-    if let Some(Value::String(signature)) = map.get("signature") {
-        walk.binary(&format!("{at}/signature"), "signature", signature.len());
-    }
-    match map.get_mut("source") {
-        Some(Value::Object(source)) => {
-            self::source(source, &format!("{at}/source"), &kind, channel, walk)
+    walk.fields(value, at, channel, |walk, key, value, at| {
+        match key {
+            "content" => blocks(value, at, channel, walk),
+            "source" => source(value, at, &kind, channel, walk),
+            "data" => walk.binary(value, at, "redacted thinking", channel),
+            "file_id" => walk.reference(value, at, "file_id", channel),
+            key if SEALED.contains(&key) => walk.binary(value, at, "sealed", channel),
+            _ => return false,
         }
-        Some(other) => walk.all(other, &format!("{at}/source"), channel),
-        None => {}
-    }
+        true
+    });
 }
 
 /// Where an image or a document comes from.
-fn source(
-    map: &mut Map<String, Value>,
-    at: &str,
-    what: &str,
-    channel: Channel,
-    walk: &mut Walk<'_>,
-) {
-    let kind = map.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-    walk.rest(map, at, channel, &["type", "data", "content", "url"]);
-    if let Some(url) = map.get_mut("url") {
-        walk.url(url, &format!("{at}/url"), what, channel);
-    }
-    if let Some(content) = map.get_mut("content") {
-        blocks(content, &format!("{at}/content"), channel, walk);
-    }
-    if kind == "file" {
-        walk.opaque(at, "file_id");
-    }
-    match map.get_mut("data") {
-        Some(Value::String(data)) if kind == "base64" => {
-            walk.binary(&format!("{at}/data"), what, data.len())
+fn source(value: &mut Value, at: &str, what: &str, channel: Channel, walk: &mut Walk<'_>) {
+    let kind = field(value, "type").to_owned();
+    walk.fields(value, at, channel, |walk, key, value, at| {
+        match key {
+            "url" => walk.url(value, at, channel),
+            "file_id" => walk.reference(value, at, "file_id", channel),
+            "content" => blocks(value, at, channel, walk),
+            "data" if kind == "base64" => walk.binary(value, at, what, channel),
+            _ => return false,
         }
-        Some(data) => walk.all(data, &format!("{at}/data"), channel),
-        None => {}
-    }
+        true
+    });
 }
 
-/// Tools with a type of their own run at the provider.
+/// Tools with a type of their own run at the provider, but for those that the client
+/// runs itself under a schema that the model knows.
 fn tools(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
-    if let Value::Array(list) = &*value {
-        for (i, tool) in list.iter().enumerate() {
-            // Those that the client runs itself, under a schema that the provider knows.
-            const CLIENTS: &[&str] = &["custom", "bash_", "text_editor_", "computer_", "memory_"];
-            let kind = tool.get("type").and_then(Value::as_str).unwrap_or("custom");
-            if !CLIENTS.iter().any(|known| kind.starts_with(known)) {
-                walk.opaque(&format!("{at}/{i}"), "provider_tool");
-            }
+    const CLIENTS: &[&str] = &["bash_20", "text_editor_20", "computer_20", "memory_20"];
+    for (i, tool) in value.as_array().into_iter().flatten().enumerate() {
+        let kind = tool.get("type").map_or("custom", |kind| kind.as_str().unwrap_or_default());
+        let is_clients = kind == "custom" || CLIENTS.iter().any(|known| kind.starts_with(known));
+        if !is_clients {
+            walk.opaque(&format!("{at}/{i}"), "provider_tool");
         }
     }
     walk.all(value, at, Channel::ToolDescription);
 }
 
-fn walk_message(body: &mut Value, walk: &mut Walk<'_>) {
-    let Value::Object(map) = body else { return };
-    walk.rest(map, "", Channel::Output, &["content"]);
-    if let Some(content) = map.get_mut("content") {
-        blocks(content, "/content", Channel::Output, walk);
-    }
-}
-
-/// An event: a message, a block or a delta stands in it.
-fn walk_event(body: &mut Value, walk: &mut Walk<'_>) {
-    let Value::Object(map) = body else { return };
-    walk.rest(map, "", Channel::Output, &["message", "content_block", "delta"]);
-    if let Some(message) = map.get_mut("message") {
-        walk_message(message, walk);
-    }
-    for name in ["content_block", "delta"] {
-        if let Some(Value::Object(one)) = map.get_mut(name) {
-            block(one, &format!("/{name}"), Channel::Output, walk);
+/// A message of the model.
+pub(super) fn walk_message(body: &mut Value, at: &str, walk: &mut Walk<'_>) {
+    walk.fields(body, at, Channel::Output, |walk, key, value, at| {
+        let is_content = key == "content";
+        if is_content {
+            blocks(value, at, Channel::Output, walk);
         }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Reader {
-    /// The lanes of each block that is open.
-    open: BTreeMap<u64, Vec<Lane>>,
-    usage: Usage,
-}
-
-impl StreamReader for Reader {
-    fn read(&mut self, event: &Event) -> Result<Vec<Piece>, Garbage> {
-        let mut body = object(&event.data)?;
-        let kind = body.get("type").and_then(Value::as_str).unwrap_or(&event.name).to_owned();
-        let index = body.get("index").and_then(Value::as_u64).unwrap_or(0);
-        let mut pieces = Vec::new();
-        match kind.as_str() {
-            "content_block_delta" => {
-                if let Some(piece) = self.delta(index, &mut body) {
-                    return Ok(vec![piece]);
-                }
-            }
-            "content_block_stop" => {
-                pieces.extend(self.open.remove(&index).into_iter().flatten().map(Piece::End))
-            }
-            "message_start" => {
-                self.count(body.get("message").and_then(|message| message.get("usage")))
-            }
-            "message_delta" => {
-                self.count(body.get("usage"));
-                pieces.push(Piece::Usage(self.usage));
-            }
-            "message_stop" | "error" => {
-                let open = std::mem::take(&mut self.open).into_values().flatten();
-                pieces.extend(open.map(Piece::End));
-            }
-            _ => {}
-        }
-        let is_end = kind == "message_stop" || kind == "error";
-        pieces.push(Piece::Pass(Envelope::new(&event.name, Value::Object(body), walk_event)));
-        if is_end {
-            pieces.push(Piece::Done(Event::default()));
-        }
-        Ok(pieces)
-    }
-
-    fn write(&self, lane: &Lane, text: &str) -> Event {
-        let delta = match lane.field.as_str() {
-            "partial_json" => json!({"type": "input_json_delta", "partial_json": text}),
-            "thinking" => json!({"type": "thinking_delta", "thinking": text}),
-            _ => json!({"type": "text_delta", "text": text}),
-        };
-        let body = json!({"type": "content_block_delta", "index": lane.index, "delta": delta});
-        Event { name: "content_block_delta".to_owned(), data: body.to_string() }
-    }
-
-    fn error(&self, failure: &Failure, request: &str) -> Event {
-        Event {
-            name: "error".to_owned(),
-            data: error_body(Provider::Anthropic, failure, request).to_string(),
-        }
-    }
-}
-
-impl Reader {
-    /// The text of a delta; none where it holds no text.
-    fn delta(&mut self, index: u64, body: &mut Map<String, Value>) -> Option<Piece> {
-        let Some(Value::Object(delta)) = body.get_mut("delta") else { return None };
-        for (field, channel) in [
-            ("text", Channel::Output),
-            ("thinking", Channel::Reasoning),
-            ("partial_json", Channel::ToolCall),
-        ] {
-            let Some(Value::String(text)) = delta.get_mut(field) else { continue };
-            let text = std::mem::take(text);
-            let lane = Lane { index, part: 0, field: field.to_owned() };
-            let lanes = self.open.entry(index).or_default();
-            if !lanes.contains(&lane) {
-                lanes.push(lane.clone());
-            }
-            return Some(match channel {
-                Channel::ToolCall => Piece::Whole { lane, text },
-                channel => Piece::Text { lane, channel, text },
-            });
-        }
-        None
-    }
-
-    fn count(&mut self, said: Option<&Value>) {
-        if let Some(said) = said.and_then(usage) {
-            self.usage.input = self.usage.input.max(said.input);
-            self.usage.output = self.usage.output.max(said.output);
-        }
-    }
+        is_content
+    });
 }

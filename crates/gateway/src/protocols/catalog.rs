@@ -1,8 +1,8 @@
 //! The list of protocols.
 
 use super::{
-    Protocol, anthropic_messages, openai_chat, openai_completions, openai_embeddings,
-    openai_moderations, openai_responses,
+    Protocol, anthropic_count_tokens, anthropic_messages, openai_chat, openai_completions,
+    openai_embeddings, openai_moderations, openai_responses,
 };
 
 /// Every protocol that is spoken.
@@ -13,4 +13,5 @@ pub const ALL: &[&dyn Protocol] = &[
     &openai_embeddings::OpenAiEmbeddings,
     &openai_moderations::OpenAiModerations,
     &anthropic_messages::AnthropicMessages,
+    &anthropic_count_tokens::AnthropicCountTokens,
 ];

@@ -56,16 +56,20 @@ pub fn error_body(provider: Provider, failure: &Failure, request: &str) -> Value
         Provider::Anthropic => {
             let kind = match status {
                 401 => "authentication_error",
+                402 => "billing_error",
                 403 => "permission_error",
                 404 => "not_found_error",
+                408 | 504 => "timeout_error",
+                409 => "conflict_error",
                 413 => "request_too_large",
                 429 => "rate_limit_error",
                 503 | 529 => "overloaded_error",
-                504 => "timeout_error",
                 500.. => "api_error",
                 _ => "invalid_request_error",
             };
-            json!({"type": "error", "error": {"type": kind, "message": message, "code": code}, "request_id": request})
+            let details = json!({"error_code": code});
+            let error = json!({"type": kind, "message": message, "code": code, "details": details});
+            json!({"type": "error", "error": error, "request_id": request})
         }
     }
 }

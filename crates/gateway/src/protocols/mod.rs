@@ -1,38 +1,65 @@
 //! The providers' protocols: what a request and an answer say, and where.
 //!
-//! One file a protocol, listed in `catalog.rs`.
+//! One file a protocol, listed in `catalog.rs`. What they share:
 //!
 // shared: walk
+// shared: words
+// shared: payload
+// shared: seam
+// shared: parts
+// shared: logprobs
+// shared: stream
+// shared: openai_chunks
+// shared: openai_events
+// shared: anthropic_events
 // shared: failure
 // shared: models
-// shared: parts
-//! `walk` visits texts, `parts` holds what two protocols share, `failure` writes
-//! errors in the provider's form, `models` the list of models.
+//! `walk` visits texts (all but the protocols' own `words`), `payload` tells text
+//! from bytes, `seam` reads parts as one, `parts` and `logprobs` hold what two
+//! protocols have alike; `stream` takes streams apart, and each `_chunks` or
+//! `_events` is one provider's; `failure` writes errors in the provider's form, and
+//! `models` the list of models.
 //!
 //! Invariant: every string of a body is shown to the guard, whatever field it
 //! stands in, or it is named as unseen or opaque.
 
+mod anthropic_count_tokens;
+mod anthropic_events;
 mod anthropic_messages;
 mod catalog;
 mod failure;
+mod logprobs;
 pub mod models;
 mod openai_chat;
+mod openai_chunks;
 mod openai_completions;
 mod openai_embeddings;
+mod openai_events;
 mod openai_moderations;
 mod openai_responses;
 mod parts;
+mod payload;
+mod seam;
+mod stream;
 mod walk;
+mod words;
 
-use bartizan_guard::{Carrier, Channel, Screened, Slot, Unseen};
+#[cfg(test)]
+mod tests;
+
+use bartizan_guard::{Carrier, Channel, Slot, Unseen};
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
 pub use catalog::ALL;
 pub use failure::{Failure, error_body};
+pub(crate) use stream::Arguments;
+pub use stream::{Envelope, Lane, Piece, StreamReader};
 pub use walk::Walk;
 
-use crate::sse::Event;
+/// What a route's `allow_opaque` may name: the kinds of [`Opaque`].
+pub const OPAQUE_KINDS: &[&str] =
+    &["file_id", "previous_response_id", "fetched_url", "provider_tool", "batch", "token_ids"];
 
 /// Whose error format and conventions a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,13 +150,14 @@ impl dyn Protocol {
         if !body.is_object() {
             return Err(refusal("", "the body must be an object"));
         }
-        let model = parts::text(&body, "model", true)?.to_owned();
+        let model = parts::text(&body, "model")?.to_owned();
         parts::boolean(&body, "stream")?;
+        parts::object(&body, "stream_options")?;
         self.check(&body)?;
         let (mut unseen, mut opaque) = (Vec::new(), Vec::new());
         let mut system = Vec::new();
         let mut look = |slot: &Slot, text: &mut String| {
-            if slot.channel == Channel::System {
+            if slot.channel == Channel::System && !slot.location.ends_with("#seam") {
                 system.push(text.clone());
             }
         };
@@ -161,7 +189,7 @@ impl dyn Protocol {
             return Err(Garbage("the answer is no object".to_owned()));
         }
         for list in ["choices", "content", "output", "data", "results"] {
-            if body.get(list).is_some_and(|value| !value.is_array()) {
+            if body.get(list).is_some_and(|value| !value.is_array() && !value.is_null()) {
                 return Err(Garbage(format!("`{list}` is no list")));
             }
         }
@@ -182,12 +210,9 @@ pub fn provider_of(path: &str, headers: &HeaderMap) -> Provider {
         .iter()
         .find(|protocol| protocol.meta().path == path)
         .map(|protocol| protocol.meta().provider);
-    let by_header = if headers.contains_key("anthropic-version") {
-        Provider::Anthropic
-    } else {
-        Provider::OpenAi
-    };
-    known.unwrap_or(by_header)
+    let is_anthropic =
+        path.starts_with("/v1/messages") || headers.contains_key("anthropic-version");
+    known.unwrap_or(if is_anthropic { Provider::Anthropic } else { Provider::OpenAi })
 }
 
 /// A request that was read.
@@ -223,7 +248,10 @@ impl Call {
         let takes =
             ["/v1/chat/completions", "/v1/completions"].contains(&self.protocol.meta().path);
         if let (true, true, Some(body)) = (takes, self.stream, self.body.as_object_mut()) {
-            let options = body.entry("stream_options").or_insert_with(|| serde_json::json!({}));
+            let options = body.entry("stream_options").or_insert(Value::Null);
+            if options.is_null() {
+                *options = serde_json::json!({});
+            }
             if let Some(options) = options.as_object_mut() {
                 options.insert("include_usage".to_owned(), true.into());
             }
@@ -279,99 +307,6 @@ impl Carrier for Reply {
 
     fn unseen(&self) -> Vec<Unseen> {
         self.unseen.clone()
-    }
-}
-
-/// One text of a streamed answer: which choice or block, and which of its texts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Lane {
-    pub index: u64,
-    pub part: u64,
-    /// The field or event that carries it.
-    pub field: String,
-}
-
-/// What an event of a stream comes down to.
-#[derive(Debug)]
-pub enum Piece {
-    /// Text that is inspected as it comes.
-    Text {
-        lane: Lane,
-        channel: Channel,
-        text: String,
-    },
-    /// A piece of JSON that is inspected once it is whole.
-    Whole {
-        lane: Lane,
-        text: String,
-    },
-    /// A lane has ended: what is held of it can be judged.
-    End(Lane),
-    /// The rest of the event, inspected by itself.
-    Pass(Envelope),
-    Usage(Usage),
-    /// The stream has ended; this closes it.
-    Done(Event),
-}
-
-/// Reads a provider's stream, and writes released text in its form.
-pub trait StreamReader: Send + Sync {
-    /// Takes an event apart.
-    ///
-    /// # Errors
-    /// When it is no event of the protocol.
-    fn read(&mut self, event: &Event) -> Result<Vec<Piece>, Garbage>;
-
-    /// The event that carries released text.
-    fn write(&self, lane: &Lane, text: &str) -> Event;
-
-    /// How the provider tells of an error in the middle of a stream.
-    fn error(&self, failure: &Failure, request: &str) -> Event;
-}
-
-/// An event without the texts that lanes carry. What strings are left are inspected.
-#[derive(Debug)]
-pub struct Envelope {
-    name: String,
-    body: Value,
-    reply: fn(&mut Value, &mut Walk<'_>),
-}
-
-impl Envelope {
-    pub(crate) fn new(name: &str, body: Value, reply: fn(&mut Value, &mut Walk<'_>)) -> Self {
-        Self { name: name.to_owned(), body, reply }
-    }
-
-    pub(crate) fn event(envelope: Screened<Self>) -> Event {
-        let Self { name, body, .. } = envelope.into_inner();
-        Event { name, data: body.to_string() }
-    }
-}
-
-impl Carrier for Envelope {
-    fn visit(&mut self, visitor: &mut dyn FnMut(&Slot, &mut String)) {
-        (self.reply)(&mut self.body, &mut Walk::new(visitor, None, None));
-    }
-
-    fn unseen(&self) -> Vec<Unseen> {
-        Vec::new()
-    }
-}
-
-/// A whole piece of JSON out of a stream: the arguments of a tool call.
-#[derive(Debug)]
-pub(crate) struct Arguments {
-    pub(crate) location: String,
-    pub(crate) text: Value,
-}
-
-impl Carrier for Arguments {
-    fn visit(&mut self, visitor: &mut dyn FnMut(&Slot, &mut String)) {
-        Walk::new(visitor, None, None).json(&mut self.text, &self.location, Channel::ToolCall);
-    }
-
-    fn unseen(&self) -> Vec<Unseen> {
-        Vec::new()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Call, Meta, Protocol, Provider, Refusal, StreamReader, Usage,
-    parts::{openai_usage, prompt},
+    parts::{self, openai_usage, prompt},
     refusal,
     walk::Walk,
 };
@@ -26,32 +26,34 @@ impl Protocol for OpenAiEmbeddings {
     }
 
     fn check(&self, body: &Value) -> Result<(), Refusal> {
+        parts::no_stream(body)?;
         match body.get("input") {
-            Some(Value::String(_) | Value::Array(_)) => Ok(()),
-            _ => Err(refusal("input", "`input` must be a string or a list")),
+            None | Some(Value::Null) => {
+                Err(refusal("input", "`input` is missing: expected a string or a list"))
+            }
+            Some(_) => parts::text_or_list(body, "input"),
         }
     }
 
     fn walk_call(&self, body: &mut Value, walk: &mut Walk<'_>) {
-        let Value::Object(map) = body else { return };
-        walk.rest(map, "", Channel::Content, &["model", "input"]);
-        if let Some(input) = map.get_mut("input") {
-            prompt(input, "/input", walk);
-        }
+        walk.fields(body, "", Channel::Content, |walk, key, value, at| {
+            let is_input = key == "input";
+            if is_input {
+                // What is embedded is what is looked up later: data.
+                prompt(value, at, Channel::Content, walk);
+            }
+            is_input
+        });
     }
 
     fn walk_reply(&self, body: &mut Value, walk: &mut Walk<'_>) {
-        let Value::Object(map) = body else { return };
-        walk.rest(map, "", Channel::Output, &["data"]);
-        let Some(Value::Array(data)) = map.get_mut("data") else { return };
-        for (i, one) in data.iter_mut().enumerate() {
-            let at = format!("/data/{i}");
-            let Value::Object(one) = one else { continue };
-            walk.rest(one, &at, Channel::Output, &["embedding"]);
-            // Numbers, or numbers in base64.
-            let bytes = one.get("embedding").and_then(Value::as_str).map_or(0, str::len);
-            walk.binary(&format!("{at}/embedding"), "embedding", bytes);
-        }
+        walk.fields(body, "", Channel::Output, |walk, key, value, at| {
+            let is_data = key == "data";
+            if is_data {
+                walk.each(value, at, Channel::Output, embedding);
+            }
+            is_data
+        });
     }
 
     fn usage(&self, body: &Value) -> Option<Usage> {
@@ -65,4 +67,15 @@ impl Protocol for OpenAiEmbeddings {
     fn stream(&self, _: &Call) -> Option<Box<dyn StreamReader>> {
         None
     }
+}
+
+/// Numbers, or numbers in base64.
+fn embedding(walk: &mut Walk<'_>, value: &mut Value, at: &str) {
+    walk.fields(value, at, Channel::Output, |walk, key, value, at| {
+        let is_embedding = key == "embedding";
+        if is_embedding {
+            walk.binary(value, at, "embedding", Channel::Output);
+        }
+        is_embedding
+    });
 }

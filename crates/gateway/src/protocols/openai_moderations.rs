@@ -6,9 +6,15 @@ use bartizan_guard::Channel;
 use serde_json::Value;
 
 use super::{
-    Call, Meta, Protocol, Provider, Refusal, StreamReader, Usage, parts::openai_content, refusal,
+    Call, Meta, Protocol, Provider, Refusal, StreamReader, Usage,
+    parts::{self, openai_content},
+    refusal,
     walk::Walk,
 };
+
+/// Attacks are what a moderation endpoint is asked about, so its input is not read
+/// as anybody's instructions. Secrets and personal data are found all the same.
+const ASKED_ABOUT: Channel = Channel::ToolCall;
 
 #[derive(Debug)]
 pub(super) struct OpenAiModerations;
@@ -24,19 +30,23 @@ impl Protocol for OpenAiModerations {
     }
 
     fn check(&self, body: &Value) -> Result<(), Refusal> {
+        parts::no_stream(body)?;
         match body.get("input") {
-            Some(Value::String(_) | Value::Array(_)) => Ok(()),
-            _ => Err(refusal("input", "`input` must be a string or a list")),
+            None | Some(Value::Null) => {
+                Err(refusal("input", "`input` is missing: expected a string or a list"))
+            }
+            Some(_) => parts::text_or_list(body, "input"),
         }
     }
 
     fn walk_call(&self, body: &mut Value, walk: &mut Walk<'_>) {
-        let Value::Object(map) = body else { return };
-        walk.rest(map, "", Channel::Content, &["model", "input"]);
-        if let Some(input) = map.get_mut("input") {
-            // Attacks are what a moderation endpoint is asked about: this is data.
-            openai_content(input, "/input", Channel::ToolCall, walk);
-        }
+        walk.fields(body, "", Channel::Content, |walk, key, value, at| {
+            let is_input = key == "input";
+            if is_input {
+                openai_content(value, at, ASKED_ABOUT, walk);
+            }
+            is_input
+        });
     }
 
     fn walk_reply(&self, body: &mut Value, walk: &mut Walk<'_>) {

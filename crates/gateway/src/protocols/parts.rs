@@ -1,15 +1,19 @@
 //! What several protocols share: checks of fields, parts of messages, tools.
 
 use bartizan_guard::Channel;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Refusal, refusal, walk::Walk};
 
-/// A string field.
-pub(super) fn text<'a>(body: &'a Value, field: &str, required: bool) -> Result<&'a str, Refusal> {
+/// Fields by which providers are asked to look things up by themselves. All but the
+/// first are other servers' additions to OpenAI's protocol.
+pub(super) const PROVIDER_RUN: &[&str] =
+    &["web_search_options", "data_sources", "enable_search", "plugins", "search_parameters"];
+
+/// A string field that must be there.
+pub(super) fn text<'a>(body: &'a Value, field: &str) -> Result<&'a str, Refusal> {
     match body.get(field) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text),
-        None | Some(Value::Null) if !required => Ok(""),
         None | Some(Value::Null) => {
             Err(refusal(field, format!("`{field}` is missing: expected a string")))
         }
@@ -30,6 +34,62 @@ pub(super) fn boolean(body: &Value, field: &str) -> Result<(), Refusal> {
     }
 }
 
+/// A whole number from `least` to `most`, or not there.
+pub(super) fn whole(body: &Value, field: &str, least: u64, most: u64) -> Result<(), Refusal> {
+    match body.get(field) {
+        None | Some(Value::Null) => Ok(()),
+        Some(value) if value.as_u64().is_some_and(|n| (least..=most).contains(&n)) => Ok(()),
+        Some(Value::Number(number)) => Err(refusal(
+            field,
+            format!("`{field}` is {number}: expected a whole number from {least} to {most}"),
+        )),
+        Some(other) => {
+            Err(refusal(field, format!("`{field}` is {}: expected a whole number", kind(other))))
+        }
+    }
+}
+
+/// A field that is a string, a list, or not there.
+pub(super) fn text_or_list(body: &Value, field: &str) -> Result<(), Refusal> {
+    match body.get(field) {
+        None | Some(Value::Null | Value::String(_) | Value::Array(_)) => Ok(()),
+        Some(other) => Err(refusal(
+            field,
+            format!("`{field}` is {}: expected a string or a list", kind(other)),
+        )),
+    }
+}
+
+/// A field that is a list, or not there.
+pub(super) fn list(body: &Value, field: &str) -> Result<(), Refusal> {
+    match body.get(field) {
+        None | Some(Value::Null | Value::Array(_)) => Ok(()),
+        Some(other) => {
+            Err(refusal(field, format!("`{field}` is {}: expected a list", kind(other))))
+        }
+    }
+}
+
+/// A field that is an object, or not there.
+pub(super) fn object(body: &Value, field: &str) -> Result<(), Refusal> {
+    match body.get(field) {
+        None | Some(Value::Null | Value::Object(_)) => Ok(()),
+        Some(other) => {
+            Err(refusal(field, format!("`{field}` is {}: expected an object", kind(other))))
+        }
+    }
+}
+
+/// A protocol that answers whole.
+pub(super) fn no_stream(body: &Value) -> Result<(), Refusal> {
+    match body.get("stream") {
+        Some(Value::Bool(true)) => {
+            Err(refusal("stream", "`stream` is true: this endpoint answers whole, ask without it"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A list of messages, each an object with a role.
 pub(super) fn messages(body: &Value, roles: &[&str]) -> Result<(), Refusal> {
     let list = match body.get("messages") {
@@ -47,32 +107,29 @@ pub(super) fn messages(body: &Value, roles: &[&str]) -> Result<(), Refusal> {
     if list.is_empty() {
         return Err(refusal("messages", "`messages` is empty: expected at least one message"));
     }
-    for (i, message) in list.iter().enumerate() {
-        let at = format!("messages[{i}]");
-        let Value::Object(map) = message else {
-            return Err(refusal(&at, format!("`{at}` is {}: expected an object", kind(message))));
-        };
-        let role = map.get("role").and_then(Value::as_str).unwrap_or_default();
-        if !roles.contains(&role) {
-            let role = bartizan_core::json::clip(role, 32);
-            return Err(refusal(
-                &format!("{at}.role"),
-                format!("`{at}.role` is `{role}`: expected one of {}", roles.join(", ")),
-            ));
-        }
-        if let Some(content @ (Value::Number(_) | Value::Bool(_) | Value::Object(_))) =
-            map.get("content")
-        {
-            return Err(refusal(
-                &format!("{at}.content"),
-                format!(
-                    "`{at}.content` is {}: expected a string or a list of parts",
-                    kind(content)
-                ),
-            ));
-        }
+    list.iter().enumerate().try_for_each(|(i, one)| message(i, one, roles))
+}
+
+fn message(i: usize, message: &Value, roles: &[&str]) -> Result<(), Refusal> {
+    let at = format!("messages[{i}]");
+    let Value::Object(map) = message else {
+        return Err(refusal(&at, format!("`{at}` is {}: expected an object", kind(message))));
+    };
+    let role = map.get("role").and_then(Value::as_str).unwrap_or_default();
+    if !roles.contains(&role) {
+        let role = bartizan_core::json::clip(role, 32);
+        let expected = roles.join(", ");
+        let message = format!("`{at}.role` is `{role}`: expected one of {expected}");
+        return Err(refusal(&format!("{at}.role"), message));
     }
-    Ok(())
+    match map.get("content") {
+        Some(content @ (Value::Number(_) | Value::Bool(_) | Value::Object(_))) => {
+            let at = format!("{at}.content");
+            let kind = kind(content);
+            Err(refusal(&at, format!("`{at}` is {kind}: expected a string or a list of parts")))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn kind(value: &Value) -> &'static str {
@@ -86,119 +143,157 @@ pub(super) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Text, lists of texts, or numbers of tokens, which only the provider can read.
-pub(super) fn prompt(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
-    let numbers = |items: &[Value]| items.first().is_some_and(Value::is_number);
-    let is_tokens = match &*value {
-        Value::Array(items) => {
-            numbers(items)
-                || items.first().and_then(Value::as_array).is_some_and(|inner| numbers(inner))
-        }
-        _ => false,
-    };
-    if is_tokens {
-        walk.opaque(at, "file_id");
-    }
-    walk.all(value, at, Channel::User);
+/// A field's string.
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The tools of OpenAI's protocols: those that are no functions run at the provider.
-pub(super) fn openai_tools(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
-    if let Value::Array(tools) = &*value {
-        for (i, tool) in tools.iter().enumerate() {
-            let kind = tool.get("type").and_then(Value::as_str).unwrap_or("function");
-            if !["function", "custom"].contains(&kind) {
-                walk.opaque(&format!("{at}/{i}"), "provider_tool");
-            }
-        }
+/// The first of the fields that holds a whole number.
+pub(super) fn number(body: &Value, names: &[&str]) -> Option<u64> {
+    names.iter().find_map(|name| body.get(*name)?.as_u64())
+}
+
+/// Text, lists of texts, or numbers of tokens, which spell a text that only the
+/// provider can read.
+pub(super) fn prompt(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
+    if holds_number(value) {
+        walk.opaque(at, "token_ids");
     }
+    walk.all(value, at, channel);
+}
+
+fn holds_number(value: &Value) -> bool {
+    match value {
+        Value::Number(_) => true,
+        Value::Array(items) => items.iter().any(holds_number),
+        _ => false,
+    }
+}
+
+/// The tools of OpenAI's protocols.
+pub(super) fn openai_tools(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
+    mark_provider_tools(value, at, walk);
     walk.all(value, at, Channel::ToolDescription);
 }
 
-/// Parts of a message in OpenAI's protocols.
-pub(super) fn openai_content(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
-    let Value::Array(parts) = value else { return walk.all(value, at, channel) };
-    for (i, part) in parts.iter_mut().enumerate() {
+/// Names the tools that the client does not run itself: they run at the provider.
+fn mark_provider_tools(value: &Value, at: &str, walk: &mut Walk<'_>) {
+    const CLIENTS: &[&str] =
+        &["function", "custom", "local_shell", "apply_patch", "computer", "computer_use_preview"];
+    for (i, tool) in value.as_array().into_iter().flatten().enumerate() {
         let at = format!("{at}/{i}");
-        match part {
-            Value::Object(map) => openai_part(map, &at, channel, walk),
-            other => walk.all(other, &at, channel),
+        let kind = tool.get("type").map_or("function", |kind| kind.as_str().unwrap_or_default());
+        match tool.get("tools") {
+            // A namespace groups tools; theirs are the kinds that count.
+            Some(inner) if kind == "namespace" => {
+                mark_provider_tools(inner, &format!("{at}/tools"), walk);
+            }
+            _ if CLIENTS.contains(&kind) => {}
+            _ => walk.opaque(&at, "provider_tool"),
         }
     }
 }
 
-fn openai_part(map: &mut Map<String, Value>, at: &str, channel: Channel, walk: &mut Walk<'_>) {
-    const SPECIAL: &[&str] =
-        &["image_url", "input_audio", "file", "file_data", "file_id", "file_url", "audio"];
-    walk.rest(map, at, channel, SPECIAL);
-    for name in SPECIAL {
-        let Some(value) = map.get_mut(*name) else { continue };
-        let at = format!("{at}/{name}");
-        match (*name, value) {
-            ("image_url", Value::Object(image)) => {
-                walk.rest(image, &at, channel, &["url"]);
-                if let Some(url) = image.get_mut("url") {
-                    walk.url(url, &format!("{at}/url"), "image", channel);
-                }
-            }
-            ("image_url" | "file_url", value) => walk.url(value, &at, "image", channel),
-            ("file_id", Value::String(id)) => {
-                walk.opaque(&at, "file_id");
-                walk.text(id, &at, channel);
-            }
-            ("file_data", Value::String(data)) => walk.binary(&at, "file", data.len()),
-            ("file", Value::Object(file)) => {
-                walk.rest(file, &at, channel, &["file_id", "file_data"]);
-                if let Some(Value::String(id)) = file.get_mut("file_id") {
-                    walk.opaque(&at, "file_id");
-                    walk.text(id, &at, channel);
-                }
-                if let Some(Value::String(data)) = file.get("file_data") {
-                    walk.binary(&at, "file", data.len());
-                }
-            }
-            ("input_audio", Value::Object(audio)) => {
-                walk.rest(audio, &at, channel, &["data"]);
-                let bytes = audio.get("data").and_then(Value::as_str).map_or(0, str::len);
-                walk.binary(&at, "audio", bytes);
-            }
-            ("audio", value) => {
-                walk.opaque(&at, "file_id");
-                walk.all(value, &at, channel);
-            }
-            (_, value) => walk.all(value, &at, channel),
+/// The parts of a message in OpenAI's protocols, or its text.
+pub(super) fn openai_content(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
+    walk.each(value, at, channel, |walk, part, at| openai_part(part, at, channel, walk));
+    seams(value, at, channel, walk);
+}
+
+/// One part of a message.
+pub(super) fn openai_part(part: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
+    walk.fields(part, at, channel, |walk, key, value, at| {
+        match key {
+            "image_url" | "video_url" | "file_url" => any_url(value, at, channel, walk),
+            "file_id" => walk.reference(value, at, "file_id", channel),
+            "file_data" => file_data(value, at, channel, walk),
+            "file" | "input_audio" | "audio" => file(value, at, channel, walk),
+            "encrypted_content" => walk.binary(value, at, "encrypted", channel),
+            _ => return false,
         }
+        true
+    });
+}
+
+/// A URL, or an object that has one.
+fn any_url(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
+    if !value.is_object() {
+        return walk.url(value, at, channel);
     }
+    walk.fields(value, at, channel, |walk, key, value, at| {
+        let is_url = key == "url";
+        if is_url {
+            walk.url(value, at, channel);
+        }
+        is_url
+    });
+}
+
+/// A file or a sound: its bytes, or the provider's name for it.
+fn file(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
+    walk.fields(value, at, channel, |walk, key, value, at| {
+        match key {
+            "file_id" | "id" => walk.reference(value, at, "file_id", channel),
+            "file_url" => walk.url(value, at, channel),
+            "file_data" => file_data(value, at, channel, walk),
+            "data" => walk.binary(value, at, "audio", channel),
+            _ => return false,
+        }
+        true
+    });
+}
+
+/// Bytes in base64, alone or in a data URL.
+fn file_data(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
+    let is_url = value.as_str().is_some_and(|text| super::payload::data_url(text).is_some());
+    match is_url {
+        true => walk.all(value, at, channel),
+        false => walk.binary(value, at, "file", channel),
+    }
+}
+
+/// Shows what stands across the ends of the text parts of a list.
+pub(super) fn seams(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
+    let Value::Array(parts) = value else { return };
+    let texts = parts.iter_mut().filter_map(|part| match part {
+        Value::String(text) => Some(text),
+        part => match part.get_mut("text") {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        },
+    });
+    let mut texts: Vec<&mut String> = texts.collect();
+    walk.seams(&mut texts, at, channel);
 }
 
 /// The calls of a message, in the form of chat completions.
 pub(super) fn tool_calls(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
-    let Value::Array(calls) = value else { return walk.all(value, at, Channel::ToolCall) };
-    for (i, call) in calls.iter_mut().enumerate() {
-        let at = format!("{at}/{i}");
-        let Value::Object(map) = call else {
-            walk.all(call, &at, Channel::ToolCall);
-            continue;
-        };
-        walk.rest(map, &at, Channel::ToolCall, &["function"]);
-        match map.get_mut("function") {
-            Some(Value::Object(function)) => {
-                walk.rest(function, &format!("{at}/function"), Channel::ToolCall, &["arguments"]);
-                if let Some(arguments) = function.get_mut("arguments") {
-                    walk.json(arguments, &format!("{at}/function/arguments"), Channel::ToolCall);
-                }
+    walk.each(value, at, Channel::ToolCall, |walk, call, at| {
+        walk.fields(call, at, Channel::ToolCall, |walk, key, value, at| {
+            let is_call = ["function", "custom"].contains(&key);
+            if is_call {
+                function(value, at, walk);
             }
-            Some(other) => walk.all(other, &format!("{at}/function"), Channel::ToolCall),
-            None => {}
+            is_call
+        });
+    });
+}
+
+/// A call's name and its arguments.
+pub(super) fn function(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
+    walk.fields(value, at, Channel::ToolCall, |walk, key, value, at| {
+        let is_json = ["arguments", "input"].contains(&key);
+        if is_json {
+            walk.json(value, at, Channel::ToolCall);
         }
-    }
+        is_json
+    });
 }
 
 /// The usage object of OpenAI's protocols, old names and new.
 pub(super) fn openai_usage(usage: &Value) -> Option<super::Usage> {
-    let number = |names: [&str; 2]| names.into_iter().find_map(|name| usage.get(name)?.as_u64());
-    let input = number(["prompt_tokens", "input_tokens"]);
-    let output = number(["completion_tokens", "output_tokens"]);
+    let input = number(usage, &["prompt_tokens", "input_tokens"]);
+    let output = number(usage, &["completion_tokens", "output_tokens"]);
     (input.is_some() || output.is_some())
         .then(|| super::Usage { input: input.unwrap_or(0), output: output.unwrap_or(0) })
 }

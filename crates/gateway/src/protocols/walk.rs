@@ -1,9 +1,19 @@
-//! Visits the texts of a JSON body: every string and every key, each once.
+//! Visits the texts of a JSON body: every string, every key that is no word of the
+//! protocols, and every number long enough to be somebody's.
+//!
+//! Invariant: a value goes to a method of [`Walk`] as a whole, and each method shows
+//! all of it. A shape that a protocol does not foresee is shown generically, never
+//! skipped.
+
+use std::collections::BTreeMap;
 
 use bartizan_guard::{Channel, Slot, Unseen};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
-use super::Opaque;
+use super::{Opaque, payload, payload::Payload, seam, words};
+
+/// The magnitude from which a number is shown: nine digits make an identity number.
+const NUMBER_LEAST: u64 = 100_000_000;
 
 /// A walk through one body.
 pub struct Walk<'a> {
@@ -14,7 +24,7 @@ pub struct Walk<'a> {
 
 impl std::fmt::Debug for Walk<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Walk").finish_non_exhaustive()
+        f.debug_struct("Walk").field("unseen", &self.unseen).finish_non_exhaustive()
     }
 }
 
@@ -27,70 +37,75 @@ impl<'a> Walk<'a> {
         Self { visitor, unseen, opaque }
     }
 
-    /// One string.
+    /// One string. Data within a URL (RFC 2397) is shown as what it holds.
     pub(crate) fn text(&mut self, text: &mut String, at: &str, channel: Channel) {
-        if !text.is_empty() {
-            (self.visitor)(&Slot { channel, location: at.to_owned() }, text);
+        if text.is_empty() || words::is_word(text) {
+            return;
+        }
+        match payload::data_url(text) {
+            Some((head, data)) => self.data_url(text, head, data, at, channel),
+            None => self.show(text, at, channel),
         }
     }
 
-    /// Every string below a value, keys too.
+    /// Everything below a value.
     pub(crate) fn all(&mut self, value: &mut Value, at: &str, channel: Channel) {
         match value {
             Value::String(text) => self.text(text, at, channel),
-            Value::Array(items) => {
-                for (i, item) in items.iter_mut().enumerate() {
-                    self.all(item, &format!("{at}/{i}"), channel);
+            Value::Number(number) => {
+                if let Some(text) = self.number(number, at, channel) {
+                    *value = Value::String(text);
                 }
             }
-            Value::Object(map) => {
-                self.keys(map, at, channel);
-                for (key, item) in map.iter_mut() {
-                    self.all(item, &below(at, key), channel);
-                }
+            Value::Array(_) => {
+                self.each(value, at, channel, |walk, item, at| walk.all(item, at, channel));
             }
-            _ => {}
+            Value::Object(_) => self.fields(value, at, channel, |_, _, _, _| false),
+            Value::Null | Value::Bool(_) => {}
         }
     }
 
-    /// The keys of an object that somebody other than the protocol chose.
-    fn keys(&mut self, map: &mut Map<String, Value>, at: &str, channel: Channel) {
-        let mut renamed = Vec::new();
-        for key in map.keys().filter(|key| key.len() >= KEY_LEAST) {
-            let mut text = key.clone();
-            self.text(&mut text, &format!("{}#key", below(at, key)), channel);
-            if text != *key {
-                renamed.push((key.clone(), text));
-            }
-        }
-        for (old, new) in renamed {
-            if let Some(value) = map.shift_remove(&old) {
-                map.insert(new, value);
-            }
-        }
-    }
-
-    /// Every string of an object but those under `except`, which the caller visits.
-    pub(crate) fn rest(
+    /// Each item of a list; what is no list is shown whole.
+    pub(crate) fn each(
         &mut self,
-        map: &mut Map<String, Value>,
+        value: &mut Value,
         at: &str,
         channel: Channel,
-        except: &[&str],
+        mut item: impl FnMut(&mut Self, &mut Value, &str),
     ) {
+        let Value::Array(items) = value else { return self.all(value, at, channel) };
+        for (i, one) in items.iter_mut().enumerate() {
+            item(self, one, &format!("{at}/{i}"));
+        }
+    }
+
+    /// Each field of an object. `field` says whether it has shown the value; what it
+    /// leaves is shown whole, and so is what is no object.
+    pub(crate) fn fields(
+        &mut self,
+        value: &mut Value,
+        at: &str,
+        channel: Channel,
+        mut field: impl FnMut(&mut Self, &str, &mut Value, &str) -> bool,
+    ) {
+        let Value::Object(map) = value else { return self.all(value, at, channel) };
         self.keys(map, at, channel);
-        for (key, item) in map.iter_mut().filter(|(key, _)| !except.contains(&key.as_str())) {
-            self.all(item, &below(at, key), channel);
+        for (key, value) in map.iter_mut() {
+            let at = below(at, key);
+            let is_moment = words::is_moment(key, value);
+            if !field(self, key, value, &at) && !is_moment {
+                self.all(value, &at, channel);
+            }
         }
     }
 
     /// A string that holds JSON, such as a tool call's arguments: its leaves are
-    /// inspected as what they say, not as they are escaped.
+    /// shown as what they say, not as they are escaped.
     pub(crate) fn json(&mut self, value: &mut Value, at: &str, channel: Channel) {
         let Value::String(text) = value else { return self.all(value, at, channel) };
         let parsed = bartizan_core::json::parse(text.as_bytes(), usize::MAX);
-        let Ok(mut inner @ (Value::Object(_) | Value::Array(_))) = parsed else {
-            return self.text(text, at, channel);
+        let Ok(mut inner @ (Value::Object(_) | Value::Array(_) | Value::String(_))) = parsed else {
+            return self.show(text, at, channel);
         };
         let before = inner.clone();
         self.all(&mut inner, at, channel);
@@ -99,36 +114,142 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A part that holds no text: it is counted, not inspected.
-    pub(crate) fn binary(&mut self, at: &str, what: &str, bytes: usize) {
-        if let Some(unseen) = &mut self.unseen {
-            unseen.push(Unseen { location: at.to_owned(), what: what.to_owned(), bytes });
+    /// Bytes in base64. What is text after all is shown; the rest is counted.
+    pub(crate) fn binary(&mut self, value: &mut Value, at: &str, what: &str, channel: Channel) {
+        let Value::String(text) = value else { return self.all(value, at, channel) };
+        match payload::read(text) {
+            Payload::NotEncoded => self.text(text, at, channel),
+            Payload::Media(bytes) => self.count(at, what, bytes),
+            Payload::Unknown(bytes) => {
+                self.count(at, what, bytes);
+                // A token of letters and digits is valid base64 too.
+                if text.len() <= payload::TOKEN_BYTES_MAX {
+                    self.show(text, at, channel);
+                }
+            }
+            Payload::Text(mut inner) => {
+                let before = inner.clone();
+                self.show(&mut inner, at, channel);
+                if inner != before {
+                    *text = payload::write(&inner);
+                }
+            }
         }
     }
 
-    /// A part that only the provider can see.
+    /// A part of which only the provider knows what it holds.
     pub(crate) fn opaque(&mut self, at: &str, kind: &'static str) {
         if let Some(opaque) = &mut self.opaque {
             opaque.push(Opaque { kind, location: at.to_owned() });
         }
     }
 
-    /// A URL, or data within one: data is no text; a URL makes the provider fetch
-    /// what the gateway never sees.
-    pub(crate) fn url(&mut self, value: &mut Value, at: &str, what: &str, channel: Channel) {
-        match value.as_str() {
-            Some(url) if url.starts_with("data:") => self.binary(at, what, url.len()),
-            Some(_) => {
-                self.opaque(at, "fetched_url");
-                self.all(value, at, channel);
+    /// Names something that rests with the provider, if it names anything.
+    pub(crate) fn reference(
+        &mut self,
+        value: &mut Value,
+        at: &str,
+        kind: &'static str,
+        channel: Channel,
+    ) {
+        if !value.is_null() {
+            self.opaque(at, kind);
+        }
+        self.all(value, at, channel);
+    }
+
+    /// A URL makes the provider fetch what the gateway never sees, unless the data
+    /// is in the URL itself.
+    pub(crate) fn url(&mut self, value: &mut Value, at: &str, channel: Channel) {
+        let is_fetched =
+            value.as_str().is_some_and(|url| !url.is_empty() && payload::data_url(url).is_none());
+        if is_fetched {
+            self.opaque(at, "fetched_url");
+        }
+        self.all(value, at, channel);
+    }
+
+    /// Texts that the model reads as one: what stands across their ends is shown too.
+    pub(crate) fn seams(&mut self, texts: &mut [&mut String], at: &str, channel: Channel) {
+        let location = format!("{at}#seam");
+        seam::visit(texts, &mut |text| self.show(text, &location, channel));
+    }
+
+    fn show(&mut self, text: &mut String, at: &str, channel: Channel) {
+        if !text.is_empty() {
+            (self.visitor)(&Slot { channel, location: at.to_owned() }, text);
+        }
+    }
+
+    fn count(&mut self, at: &str, what: &str, bytes: usize) {
+        if let Some(unseen) = &mut self.unseen {
+            unseen.push(Unseen { location: at.to_owned(), what: what.to_owned(), bytes });
+        }
+    }
+
+    /// The number as a text, where an inspector rewrote it.
+    fn number(&mut self, number: &Number, at: &str, channel: Channel) -> Option<String> {
+        let before = long_number(number)?;
+        let mut text = before.clone();
+        self.show(&mut text, at, channel);
+        (text != before).then_some(text)
+    }
+
+    fn data_url(
+        &mut self,
+        text: &mut String,
+        mut head: String,
+        mut data: Value,
+        at: &str,
+        channel: Channel,
+    ) {
+        let before = (head.clone(), data.clone());
+        let what = head.trim_start_matches("data:").split(['/', ';']).next().unwrap_or_default();
+        let what = if what.is_empty() { "data".to_owned() } else { what.to_owned() };
+        self.show(&mut head, at, channel);
+        if head.to_ascii_lowercase().ends_with(";base64") {
+            self.binary(&mut data, at, &what, channel);
+        } else {
+            self.all(&mut data, at, channel);
+        }
+        if (&head, &data) != (&before.0, &before.1) {
+            *text = format!("{head},{}", data.as_str().unwrap_or_default());
+        }
+    }
+
+    /// The keys that are no words of the protocols. A rewritten key keeps its place.
+    fn keys(&mut self, map: &mut Map<String, Value>, at: &str, channel: Channel) {
+        let mut renamed = BTreeMap::new();
+        for key in map.keys().filter(|key| !words::is_word(key)) {
+            let mut text = key.clone();
+            self.show(&mut text, &format!("{}#key", below(at, key)), channel);
+            if text != *key {
+                renamed.insert(key.clone(), text);
             }
-            None => self.all(value, at, channel),
+        }
+        if renamed.is_empty() {
+            return;
+        }
+        for (i, (key, value)) in std::mem::take(map).into_iter().enumerate() {
+            let mut name = renamed.remove(&key).unwrap_or(key);
+            if map.contains_key(&name) {
+                name = format!("{name}#{i}");
+            }
+            map.insert(name, value);
         }
     }
 }
 
-/// Shorter keys cannot hold anything that a rule looks for.
-const KEY_LEAST: usize = 8;
+/// A number that may be somebody's: a card, an account, an identity.
+pub(crate) fn long_number(number: &Number) -> Option<String> {
+    let whole = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
+    if let Some(whole) = whole {
+        return (whole >= NUMBER_LEAST).then(|| number.to_string());
+    }
+    let fraction = number.as_f64()?.abs();
+    let is_long = (1e8..1e20).contains(&fraction) && fraction.fract() == 0.0;
+    is_long.then(|| format!("{fraction:.0}"))
+}
 
 /// A member's JSON pointer (RFC 6901).
 pub(crate) fn below(at: &str, key: &str) -> String {

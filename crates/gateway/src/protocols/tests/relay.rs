@@ -1,0 +1,148 @@
+//! The gateway's relay without its sockets: events in, events out, all through the
+//! guard.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bartizan_guard::{Carrier, Context, Guard, Profile, Screened, Screening, TextStream};
+use serde_json::Value;
+
+use super::{call, cx, fixtures};
+use crate::{
+    protocols::{Arguments, Envelope, Garbage, Lane, Piece, StreamReader, Usage},
+    sse::{Event, Parser},
+};
+
+pub(super) struct Relay {
+    guard: Guard,
+    context: Arc<Context>,
+    reader: Box<dyn StreamReader>,
+    lanes: BTreeMap<Lane, TextStream>,
+    whole: BTreeMap<Lane, String>,
+    pub(super) out: Vec<Event>,
+    pub(super) usage: Option<Usage>,
+    pub(super) is_done: bool,
+    pub(super) redactions: usize,
+}
+
+impl Relay {
+    pub(super) fn new(guard: &Guard, name: &str, wants_usage: bool) -> Self {
+        let requests = fixtures::requests();
+        let (_, body) = requests.iter().find(|(own, _)| *own == name).expect("a request");
+        let mut body = body.clone();
+        body["stream"] = true.into();
+        if wants_usage {
+            body["stream_options"] = serde_json::json!({"include_usage": true});
+        }
+        let reader = super::protocol(name).stream(&call(name, &body)).expect("it streams");
+        Self {
+            guard: guard.clone(),
+            context: Arc::default(),
+            reader,
+            lanes: BTreeMap::new(),
+            whole: BTreeMap::new(),
+            out: Vec::new(),
+            usage: None,
+            is_done: false,
+            redactions: 0,
+        }
+    }
+
+    /// All the events of a stream, and its end.
+    pub(super) fn play(mut self, events: &[Event]) -> Result<Self, Garbage> {
+        for event in events {
+            if self.is_done {
+                break;
+            }
+            for piece in self.reader.read(event)? {
+                self.piece(piece);
+            }
+        }
+        Ok(self)
+    }
+
+    fn piece(&mut self, piece: Piece) {
+        match piece {
+            Piece::Text { lane, channel, text } => {
+                let (guard, context) = (&self.guard, &self.context);
+                let new =
+                    || guard.stream(&Profile::default(), context.clone(), channel, &lane.field);
+                let step = self.lanes.entry(lane.clone()).or_insert_with(new).push(&cx(), &text);
+                self.deliver(&lane, step.released);
+            }
+            Piece::Whole { lane, text } => self.whole.entry(lane).or_default().push_str(&text),
+            Piece::End(lane) => self.end(&lane),
+            Piece::Pass(envelope) => {
+                let event = Envelope::event(self.screen(envelope));
+                self.out.push(event);
+            }
+            Piece::Usage(usage) => self.usage = Some(usage),
+            Piece::Done(event) => {
+                let open: Vec<Lane> = self.lanes.keys().chain(self.whole.keys()).cloned().collect();
+                open.iter().for_each(|lane| self.end(lane));
+                if event != Event::default() {
+                    self.out.push(event);
+                }
+                self.is_done = true;
+            }
+        }
+    }
+
+    fn end(&mut self, lane: &Lane) {
+        if let Some(mut stream) = self.lanes.remove(lane) {
+            let step = stream.finish(&cx());
+            self.redactions += stream.report().redactions;
+            self.deliver(lane, step.released);
+        }
+        if let Some(text) = self.whole.remove(lane) {
+            let text = Value::String(text);
+            let arguments = self.screen(Arguments { location: lane.field.clone(), text });
+            let text = arguments.get().text.as_str().unwrap_or_default().to_owned();
+            let event = self.reader.write(lane, &text);
+            self.out.push(event);
+        }
+    }
+
+    fn deliver(&mut self, lane: &Lane, released: Option<Screened<String>>) {
+        if let Some(text) = released {
+            let event = self.reader.write(lane, &text.into_inner());
+            self.out.push(event);
+        }
+    }
+
+    fn screen<T: Carrier>(&mut self, item: T) -> Screened<T> {
+        match self.guard.screen(&cx(), &Profile::default(), &self.context, item) {
+            Screening::Pass(item, report) => {
+                self.redactions += report.redactions;
+                item
+            }
+            Screening::Held(_, report) | Screening::Stopped(report) => {
+                panic!("stopped: {report:?}")
+            }
+        }
+    }
+}
+
+/// The bytes of a stream, as a provider sends it.
+pub(super) fn wire(name: &str, events: &[Value]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for event in events {
+        let is_named = ["openai-responses", "anthropic-messages"].contains(&name);
+        let named = if is_named { event["type"].as_str().unwrap_or_default() } else { "" };
+        let event = Event { name: named.to_owned(), data: event.to_string() };
+        out.extend_from_slice(&event.to_bytes());
+    }
+    if name.starts_with("openai-c") {
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+    out
+}
+
+pub(super) fn events(name: &str, events: &[Value]) -> Vec<Event> {
+    Parser::default().push(&wire(name, events)).expect("it is a stream of events")
+}
+
+/// The objects of the events that came out.
+pub(super) fn bodies(out: &[Event]) -> Vec<Value> {
+    let objects = out.iter().filter(|event| event.data != "[DONE]");
+    objects.map(|event| serde_json::from_str(&event.data).expect("JSON goes out")).collect()
+}
