@@ -108,7 +108,8 @@ pub struct RouteConfig {
     /// What rules may do here, by code; a rule that is not named does as shipped.
     pub rules: BTreeMap<String, RuleConfig>,
     /// What the gateway cannot see and lets through all the same, marked as not
-    /// inspected: `file_id`, `previous_response_id`, `fetched_url`, `provider_tool`, `batch`.
+    /// inspected: `file_id`, `previous_response_id`, `fetched_url`, `provider_tool`, `batch`,
+    /// `token_ids`.
     pub allow_opaque: Vec<String>,
     /// Marks planted in system prompts: an answer that contains one is a leak.
     pub canaries: Vec<String>,

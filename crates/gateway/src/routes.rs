@@ -10,12 +10,9 @@ use crate::{
     Error,
     config::{GatewayConfig, Price, RouteConfig},
     identity::Network,
+    protocols::OPAQUE_KINDS,
     upstream::Pool,
 };
-
-/// What `allow_opaque` may name.
-const OPAQUE_KINDS: &[&str] =
-    &["file_id", "previous_response_id", "fetched_url", "provider_tool", "batch"];
 
 /// One route in force.
 #[derive(Debug)]
