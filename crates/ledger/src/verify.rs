@@ -91,7 +91,7 @@ fn once(dir: &Path, key: &VerifierKey, options: &Options) -> Report {
     let keys = entries(dir, &contents, key, &mut report);
     rotations(dir, &contents, &keys, &mut report);
     signatures(dir, &contents, &keys, &mut report);
-    files(dir, &contents, &mut report);
+    files(dir, &contents, &keys, &mut report);
     memories(dir, &contents, options, &mut report);
     report
 }
@@ -194,7 +194,8 @@ fn signatures(dir: &Path, contents: &Contents, terms: &[Term], report: &mut Repo
 }
 
 /// Every tile is what the tree says; every other file is named.
-fn files(dir: &Path, contents: &Contents, report: &mut Report) {
+fn files(dir: &Path, contents: &Contents, terms: &[Term], report: &mut Report) {
+    let vouches: Vec<String> = terms.iter().map(|term| state::rotation_path(term.from)).collect();
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
         let Ok(list) = fs::read_dir(&folder) else {
@@ -212,6 +213,7 @@ fn files(dir: &Path, contents: &Contents, report: &mut Report) {
                 None if [state::CHECKPOINT, crate::journal::FILE]
                     .iter()
                     .any(|known| name == Path::new(known)) => {}
+                None if vouches.iter().any(|known| name == Path::new(known)) => {}
                 None => report.ignored.push(name),
             }
         }
