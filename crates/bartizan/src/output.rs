@@ -94,6 +94,11 @@ impl<W: Write> Output<W> {
         Ok(self.to.flush()?)
     }
 
+    /// The place itself, for what is written as it comes.
+    pub(crate) fn writer(&mut self) -> &mut W {
+        &mut self.to
+    }
+
     pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
         Ok(self.to.flush()?)
     }

@@ -4,9 +4,12 @@ use std::{fmt, sync::Arc};
 
 use bartizan_core::{Id, Tenant};
 use bartizan_gateway::Gateway;
-use bartizan_store::{Class, Order, Query, Retention};
-use ring::digest::{SHA256, digest};
-use serde_json::{Map, Value};
+use bartizan_store::{Class, Order, Query, Record, Retention};
+use ring::{
+    digest::{SHA256, digest},
+    hmac,
+};
+use serde_json::Map;
 
 use crate::Failure;
 
@@ -15,6 +18,8 @@ pub const ADMIN: Class =
     Class { name: "admin-token", facets: &["state"], retention: Retention::FOREVER };
 /// What the token begins with.
 const PREFIX: &str = "bza_";
+/// The longest token that is looked at, in bytes; ours have 68.
+const TOKEN_BYTES_MAX: usize = 128;
 
 /// A token that was just made.
 pub struct Secret(String);
@@ -47,26 +52,32 @@ impl Admin {
     /// # Errors
     /// When the store or the ledger fails.
     pub async fn ensure_token(&self) -> Result<Option<Secret>, Failure> {
-        match self.hash().await? {
-            Some(_) => Ok(None),
-            None => self.renew_token("bartizan").await.map(Some),
+        if self.hash().await?.is_some() {
+            return Ok(None);
         }
+        let tenant = Tenant::default();
+        let subject = "administrator";
+        self.gateway.record(&tenant, "bartizan", "admin.token.create", subject, &[]).await?;
+        self.new_token().await.map(Some)
     }
 
-    /// Makes another token; the one before is void.
-    ///
-    /// # Errors
-    /// When the store or the ledger fails.
-    pub async fn renew_token(&self, actor: &str) -> Result<Secret, Failure> {
-        let tenant = Tenant::default();
-        self.gateway.record(&tenant, actor, "admin.token.renew", "administrator", &[]).await?;
+    /// Puts another token in the place of the one before. The caller records it.
+    pub(crate) async fn new_token(&self) -> Result<Secret, Failure> {
         let random: [u8; 32] = self.gateway.cx.random();
         let secret = Secret(format!("{PREFIX}{}", hex(&random)));
         let mut meta = Map::new();
         meta.insert("state".to_owned(), "active".into());
         meta.insert("hash".to_owned(), hash(&secret.0).into());
-        let id = Id::new(&self.gateway.cx);
-        self.gateway.store.put(&tenant, &ADMIN, id, meta, None).await?;
+        let (store, tenant) = (&self.gateway.store, Tenant::default());
+        match self.record().await? {
+            // Of two that renew it at once, one is refused.
+            Some(Record { id, version, .. }) => {
+                store.replace(&tenant, &ADMIN, id, version, meta, None).await?;
+            }
+            None => store.put(&tenant, &ADMIN, Id::new(&self.gateway.cx), meta, None).await?,
+        }
+        // Who has the new token must not find the old one in force after a loss of power.
+        self.gateway.store.flush().await?;
         Ok(secret)
     }
 
@@ -75,24 +86,58 @@ impl Admin {
     /// # Errors
     /// When the store fails.
     pub async fn is_administrator(&self, token: &str) -> Result<bool, Failure> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Ok(false);
+        }
         let Some(known) = self.hash().await? else { return Ok(false) };
-        // Both are digests: how long a comparison takes tells nothing of the token.
-        Ok(token.starts_with(PREFIX) && hash(token) == known)
+        Ok(same(&self.gateway.cx.random(), &hash(token), &known))
     }
 
-    /// The newest token's hash.
     async fn hash(&self) -> Result<Option<String>, Failure> {
-        let query = Query { order: Order::Newest, limit: 1, ..Query::new(&ADMIN) };
+        let record = self.record().await?;
+        Ok(record.and_then(|record| Some(record.meta.get("hash")?.as_str()?.to_owned())))
+    }
+
+    /// The one record of the one token.
+    async fn record(&self) -> Result<Option<Record>, Failure> {
+        let query = Query { order: Order::Oldest, limit: 1, ..Query::new(&ADMIN) };
         let page = self.gateway.store.list(&Tenant::default(), &query).await?;
-        let hash = page.records.first().and_then(|record| record.meta.get("hash"));
-        Ok(hash.and_then(Value::as_str).map(str::to_owned))
+        Ok(page.records.into_iter().next())
     }
 }
 
+/// Compares in a time that says nothing of where two texts differ: both go through a
+/// keyed hash of a key that is used once, and ring compares those in constant time.
+fn same(once: &[u8; 32], a: &str, b: &str) -> bool {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, once);
+    let tag = hmac::sign(&key, a.as_bytes());
+    hmac::verify(&key, b.as_bytes(), tag.as_ref()).is_ok()
+}
+
+/// A token of 256 random bits needs no slow hash: it cannot be guessed.
 fn hash(token: &str) -> String {
     hex(digest(&SHA256, token.as_bytes()).as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_equal_texts_are_the_same() {
+        let once = [7; 32];
+        assert!(same(&once, "abc", "abc") && same(&once, "", ""));
+        for other in ["abd", "ab", "abcd", ""] {
+            assert!(!same(&once, "abc", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_never_shown_by_accident() {
+        assert_eq!(format!("{:?}", Secret("bza_00".to_owned())), "Secret(..)");
+    }
 }

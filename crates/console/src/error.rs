@@ -1,18 +1,40 @@
 //! What the API answers when it does not do what was asked.
 
+use std::fmt;
+
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// A refusal or an error, in words for the administrator.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     pub status: StatusCode,
+    /// For programs: it stays the same when the words change.
     pub code: &'static str,
     pub message: String,
+}
+
+/// Its form on the wire.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Wire {
+    error: Said,
+}
+
+/// What was not done, and why.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Said {
+    /// For programs: `invalid`, `not_administrator`, `denied`, `not_found`,
+    /// `method_not_allowed`, `conflict`, `too_large`, `failed`.
+    code: String,
+    /// For people.
+    message: String,
+    /// The same as in the header `x-bartizan-request-id`, and in the log.
+    request_id: String,
 }
 
 impl Failure {
@@ -23,39 +45,85 @@ impl Failure {
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid", message)
     }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// The answer, once the request's id is known.
+    pub(crate) fn answer(self, request_id: &str) -> Response {
+        let said = Said {
+            code: self.code.to_owned(),
+            message: self.message,
+            request_id: request_id.to_owned(),
+        };
+        let mut response = (self.status, Json(Wire { error: said })).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer realm=\"bartizan administration\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
 
 impl From<bartizan_gateway::Error> for Failure {
     fn from(error: bartizan_gateway::Error) -> Self {
         use bartizan_gateway::Error;
-        let (status, code) = match &error {
-            Error::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
-            Error::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
-            Error::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
-            _ => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
-        };
-        Self::new(status, code, error.to_string())
+        match error {
+            Error::Invalid(message) => Self::invalid(message),
+            Error::NotFound(message) => Self::not_found(message),
+            Error::Conflict(message) => Self::new(StatusCode::CONFLICT, "conflict", message),
+            Error::Store(error) => error.into(),
+            Error::Ledger(error) => error.into(),
+            other => Self::failed(&other),
+        }
     }
 }
 
 impl From<bartizan_store::Error> for Failure {
     fn from(error: bartizan_store::Error) -> Self {
-        bartizan_gateway::Error::Store(error).into()
+        use bartizan_store::Error;
+        let message = error.to_string();
+        match error {
+            Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", message),
+            Error::NotFound { .. } => Self::not_found(message),
+            Error::Cursor(_)
+            | Error::PageLimit { .. }
+            | Error::BackupExists { .. }
+            | Error::TooLarge { .. } => Self::invalid(message),
+            other => Self::failed(&other),
+        }
     }
 }
 
 impl From<bartizan_ledger::Error> for Failure {
     fn from(error: bartizan_ledger::Error) -> Self {
-        if let bartizan_ledger::Error::NoEntry { .. } = error {
-            return Self::new(StatusCode::NOT_FOUND, "not_found", error.to_string());
+        match error {
+            bartizan_ledger::Error::NoEntry { .. } => Self::not_found(error.to_string()),
+            other => Self::failed(&other),
         }
-        bartizan_gateway::Error::Ledger(error).into()
     }
 }
 
+impl Failure {
+    fn failed(error: &dyn std::error::Error) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.to_string())
+    }
+}
+
+/// The router turns it into an answer when it knows the request's id.
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.status, Json(json!({"error": {"code": self.code, "message": self.message}})))
-            .into_response()
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
     }
 }

@@ -4,13 +4,21 @@
 //! The threat is whoever reaches the listener without being the administrator, and
 //! the administrator whose acts leave no trace. What comes in is a request with the
 //! administrator's token, or over the Unix socket, whose file mode is the proof;
-//! every act is in the ledger, on the disk, before it is done.
+//! what goes out is JSON.
+//!
+//! Promises:
+//! - Nothing but the document, health and metrics is answered without the proof.
+//! - Every operation says what it needs, and the policies decide ([`bartizan_policy`]).
+//! - Every act is in the ledger, on the disk, before it is done; when it fails, that
+//!   is in the ledger too. Reading a person's words is an act.
 
 mod admin;
 mod endpoints;
 mod error;
 mod openapi;
+mod permit;
 mod router;
+mod take;
 
 pub use admin::{ADMIN, Admin, Secret};
 pub use error::Failure;

@@ -180,6 +180,12 @@ impl Keys {
         Ok(made)
     }
 
+    /// Forgets a tenant's keys, whose records are gone.
+    pub fn forget(&self, tenant: &Tenant) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, key| key.tenant != *tenant);
+    }
+
     /// Whose key this is.
     ///
     /// # Errors

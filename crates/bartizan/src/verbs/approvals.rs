@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Call, Whose, cell, keys::segment};
-use crate::output::Outcome;
+use super::{Call, Whose, cell};
+use crate::{api::encoded, output::Outcome};
 
 /// See what waits for a person, and release or refuse it.
 #[derive(Debug, Subcommand)]
@@ -37,12 +37,12 @@ pub(crate) struct Word {
 pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> {
     let api = call.api("approvals").await?;
     let decide =
-        |word: &Word| word.whose.path(&format!("/api/v1/approvals/{}/decision", segment(&word.id)));
+        |word: &Word| word.whose.path(&format!("/api/v1/approvals/{}/decision", encoded(&word.id)));
     let answered = match &verb {
         Verb::List { state, whose } => {
             let state = state
                 .as_ref()
-                .map(|state| format!("&state={}", segment(state)))
+                .map(|state| format!("&state={}", encoded(state)))
                 .unwrap_or_default();
             api.get(&(whose.path("/api/v1/approvals") + &state)).await
         }

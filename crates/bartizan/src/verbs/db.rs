@@ -1,19 +1,21 @@
 //! `bartizan db`: moving, keeping and ending what rests.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{BufReader, BufWriter, Write},
-    path::PathBuf,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
 use bartizan_core::Tenant;
-use bartizan_store::{ExportOptions, Sealing, Store};
+use bartizan_store::Store;
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Call;
+use super::{Call, cell};
 use crate::{
+    api::Api,
     lock::DirectoryLock,
     output::Outcome,
     trouble::{Hint, trouble},
@@ -23,7 +25,7 @@ use crate::{
 /// Export, import, back up, restore, sweep, and erase a tenant.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Write all records as JSON Lines. No server may run meanwhile.
+    /// Write all records as JSON Lines, while work goes on.
     Export {
         /// Where to; standard output when absent.
         #[arg(long, value_name = "FILE")]
@@ -62,12 +64,12 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
         Verb::Restore { backup } => restore(call, backup).await,
         Verb::Backup { to } => {
             let to = std::path::absolute(to)?;
-            work(call, json!({"work": "backup", "to": to})).await
+            work(call, "", json!({"work": "backup", "to": to})).await
         }
-        Verb::Sweep => work(call, json!({"work": "sweep"})).await,
-        Verb::RotateKey => work(call, json!({"work": "rotate-master-key"})).await,
+        Verb::Sweep => work(call, "", json!({"work": "sweep"})).await,
+        Verb::RotateKey => work(call, "", json!({"work": "rotate-master-key"})).await,
         Verb::EraseTenant { tenant, yes } if yes => {
-            work(call, json!({"work": "erase-tenant", "tenant": tenant})).await
+            work(call, &format!("?tenant={tenant}"), json!({"work": "erase-tenant"})).await
         }
         Verb::EraseTenant { tenant, .. } => Err(trouble(
             format!("erasing `{tenant}` cannot be undone"),
@@ -77,12 +79,44 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
 }
 
 /// What the API does, in this process or in the server.
-async fn work(call: &Call<'_>, body: serde_json::Value) -> anyhow::Result<Outcome> {
+async fn work(call: &Call<'_>, query: &str, body: Value) -> anyhow::Result<Outcome> {
     let api = call.api("db").await?;
-    let done = api.post("/api/v1/database", Some(&body)).await;
+    let done = api.post(&format!("/api/v1/database{query}"), Some(&body)).await;
     api.close().await?;
-    call.out().one(&done?, |done| done.to_string())?;
+    call.out().one(&done?, sentence)?;
     Ok(Outcome::Clean)
+}
+
+fn sentence(done: &Value) -> String {
+    match cell(done, "/done").as_str() {
+        "swept" => {
+            let removed = done.pointer("/removed").and_then(Value::as_object);
+            let classes: Vec<String> = removed
+                .into_iter()
+                .flatten()
+                .filter(|(_, count)| count.as_u64() != Some(0))
+                .map(|(class, count)| format!("{count} of class {class}"))
+                .collect();
+            match classes.as_slice() {
+                [] => "nothing was beyond its retention".to_owned(),
+                some => format!("removed: {}", some.join(", ")),
+            }
+        }
+        "backed-up" => format!(
+            "backed up to `{}`\nleft out: the master key `{}`, without which it cannot be read, and the folder `ledger`; keep copies of both elsewhere",
+            cell(done, "/file"),
+            cell(done, "/master_key"),
+        ),
+        "master-key-rotated" => {
+            format!("the master key is now `{}`; keep a copy of it elsewhere", cell(done, "/master_key"))
+        }
+        "tenant-erased" => format!(
+            "tenant `{}` is erased: its data key is destroyed, {} records went with it",
+            cell(done, "/tenant"),
+            cell(done, "/records"),
+        ),
+        _ => done.to_string(),
+    }
 }
 
 /// The store alone, in a directory that no server holds.
@@ -98,39 +132,42 @@ async fn export(
     clear: bool,
     tenant: Option<Tenant>,
 ) -> anyhow::Result<Outcome> {
-    let (store, _lock) = store(call).await?;
-    let options =
-        ExportOptions { sealing: if clear { Sealing::Clear } else { Sealing::Encrypted }, tenant };
+    let whose = match &tenant {
+        Some(tenant) => format!("tenant={tenant}"),
+        None => "every_tenant=true".to_owned(),
+    };
+    let path = format!("/api/v1/database/export?clear={clear}&{whose}");
+    let api = call.api("db export").await?;
     let written = match &out {
-        Some(path) => {
-            let cannot = || format!("cannot write `{}`", path.display());
-            let mut to = BufWriter::new(
-                File::create_new(path).with_context(cannot).hint("name a new file")?,
-            );
-            let written = store.export(&mut to, &options).await?;
-            to.flush().with_context(cannot)?;
-            written
-        }
+        Some(file) => pour(&api, &path, file).await,
         None => {
-            let mut to = Vec::new();
-            let written = store.export(&mut to, &options).await?;
-            call.out().text(&String::from_utf8_lossy(&to))?;
-            written
+            let mut out = call.out();
+            let poured = api.pour(&path, out.writer()).await;
+            poured.and_then(|()| out.flush())
         }
     };
-    store.close().await?;
-    if let Some(path) = out {
-        let result = json!({"file": path, "tenants": written.tenants, "records": written.records});
-        call.out().one(&result, |_| {
-            format!(
-                "{} records of {} tenants in `{}`",
-                written.records,
-                written.tenants,
-                path.display()
-            )
-        })?;
+    api.close().await?;
+    written?;
+    if let Some(file) = out {
+        let result = json!({"file": file, "in_clear": clear});
+        call.out().one(&result, |_| format!("exported to `{}`", file.display()))?;
     }
     Ok(Outcome::Clean)
+}
+
+/// Into a new file of the owner's alone, which is whole or not there.
+async fn pour(api: &Api, path: &str, file: &Path) -> anyhow::Result<()> {
+    let cannot = || format!("cannot write `{}`", file.display());
+    let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let mut to = BufWriter::new(new.with_context(cannot).hint("name a new file")?);
+    let poured = api.pour(path, &mut to).await;
+    let kept = poured.and_then(|()| {
+        to.flush().and_then(|()| to.get_ref().sync_all()).with_context(cannot)
+    });
+    if kept.is_err() {
+        std::fs::remove_file(file).with_context(cannot)?;
+    }
+    kept
 }
 
 async fn import(call: &Call<'_>, file: PathBuf) -> anyhow::Result<Outcome> {

@@ -26,7 +26,8 @@ const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(crate) enum Verb {
     /// Inspect a text, standard input, or a file of JSON Lines.
     ///
-    /// Exit code 1 when a text would be held or blocked, or a line could not be read.
+    /// Exit code 0 when every text was judged, whatever the verdicts; 1 when one was as
+    /// strict as `--fail-on`, or a line could not be judged.
     Check(Check),
     /// List the rules.
     Rules,
@@ -44,6 +45,10 @@ pub(crate) struct Check {
     /// input. A line with `id`, `verdict` and `findings` is written for each, in order.
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     jsonl: Option<PathBuf>,
+    /// End with exit code 1 when a verdict is this strict or stricter: `annotate`,
+    /// `redact`, `hold` or `block`.
+    #[arg(long, value_name = "VERDICT", value_parser = verdict)]
+    fail_on: Option<Verdict>,
     /// Under the rules of this route of the configuration.
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
@@ -53,6 +58,14 @@ fn channel(text: &str) -> Result<Channel, String> {
     serde_json::from_value(Value::from(text)).map_err(|error| error.to_string())
 }
 
+fn verdict(text: &str) -> Result<Verdict, String> {
+    Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == text).ok_or_else(|| {
+        let known = Verdict::ALL.map(Verdict::as_str).join("`, `");
+        format!("expected one of `{known}`")
+    })
+}
+
+/// One text of many.
 #[derive(Debug, Deserialize)]
 struct Line {
     id: Value,
@@ -140,11 +153,13 @@ fn one(call: &Call<'_>, inspector: &Inspector, check: &Check) -> anyhow::Result<
         }
         lines.join("\n")
     })?;
-    Ok(outcome(report.verdict))
+    Ok(if check.fails(report.verdict) { Outcome::Findings } else { Outcome::Clean })
 }
 
-fn outcome(verdict: Verdict) -> Outcome {
-    if verdict.stops() { Outcome::Findings } else { Outcome::Clean }
+impl Check {
+    fn fails(&self, verdict: Verdict) -> bool {
+        self.fail_on.is_some_and(|strict| verdict >= strict)
+    }
 }
 
 fn lines(
@@ -176,7 +191,7 @@ fn lines(
             Ok(line) => {
                 let report =
                     inspector.inspect(call.cx, line.channel.unwrap_or(check.channel), &line.text);
-                if report.verdict.stops() {
+                if check.fails(report.verdict) {
                     worst = Outcome::Findings;
                 }
                 let findings: Vec<Value> = report.findings.iter().map(|judged| {

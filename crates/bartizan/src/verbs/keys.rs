@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::{Call, Whose, cell};
-use crate::output::Outcome;
+use crate::{api::encoded, output::Outcome};
 
 /// Make, list and end the keys by which applications prove who they are.
 #[derive(Debug, Subcommand)]
@@ -95,10 +95,10 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
     let answered = match &verb {
         Verb::List { whose } => api.get(&whose.path("/api/v1/keys")).await,
         Verb::Revoke { id, whose } => {
-            api.post(&whose.path(&format!("/api/v1/keys/{}/revoke", segment(id))), None).await
+            api.post(&whose.path(&format!("/api/v1/keys/{}/revoke", encoded(id))), None).await
         }
         Verb::Rotate { id, whose } => {
-            api.post(&whose.path(&format!("/api/v1/keys/{}/rotate", segment(id))), None).await
+            api.post(&whose.path(&format!("/api/v1/keys/{}/rotate", encoded(id))), None).await
         }
         Verb::Create(_) => Ok(Value::Null),
     };
@@ -114,11 +114,6 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
     api.close().await?;
     show(call, verb, &answered?)?;
     Ok(Outcome::Clean)
-}
-
-/// An id is hexadecimal digits and hyphens; anything else cannot be one.
-pub(super) fn segment(id: &str) -> String {
-    id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
 }
 
 fn show(call: &Call<'_>, verb: &str, answer: &Value) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{Call, cell, keys::segment};
+use super::{Call, cell};
 use crate::{
     output::Outcome,
     trouble::{Hint, trouble},
@@ -305,7 +305,7 @@ fn own_key(call: &Call<'_>, args: &Witness) -> anyhow::Result<SigningKey> {
 
 fn segment_name(name: &str) -> String {
     let name: String = name.chars().filter(|c| !c.is_whitespace() && *c != '+').collect();
-    if name.is_empty() { segment("witness") } else { name }
+    if name.is_empty() { "witness".to_owned() } else { name }
 }
 
 /// The hashes of a proof, as `consistency` prints them.

@@ -1,24 +1,25 @@
 //! The list of endpoints. A new one is a file, or a constant in one, and a line.
 
-use super::{Endpoint, approvals, decisions, keys, ledger, status, token};
+use super::{Endpoint, approvals, database, decisions, keys, ledger, status, token};
 
 pub(crate) const ALL: &[&Endpoint] = &[
-    &keys::LIST,
+    &status::STATUS,
+    &status::ROUTES,
+    &keys::ALL,
     &keys::REVOKE,
     &keys::ROTATE,
-    &status::ROUTES,
-    &status::STATUS,
-    &approvals::LIST,
+    &approvals::ALL,
     &approvals::DECIDE,
-    &decisions::LIST,
+    &decisions::ALL,
     &decisions::ONE,
     &decisions::FINDINGS,
     &ledger::HEAD,
-    &ledger::ENTRIES,
+    &ledger::ALL,
     &ledger::PROOF,
     &ledger::CONSISTENCY,
     &ledger::COSIGN,
     &ledger::ROTATE,
+    &database::WORK,
+    &database::EXPORT,
     &token::RENEW,
-    &status::DATABASE,
 ];

@@ -1,102 +1,113 @@
 //! Virtual keys.
 
 use axum::{
-    Extension, Json,
-    extract::{Path, State},
+    Json,
+    extract::State,
     routing::{get, post},
 };
-use bartizan_gateway::keys::{Key, NewKey};
+use bartizan_gateway::keys::{Key, NewKey, Secret};
+use bartizan_policy::Area;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{Endpoint, In, Operation, Whose, id, query, schema};
-use crate::{Admin, Failure, router::Actor};
+use super::{Endpoint, Operation};
+use crate::{
+    Admin, Failure,
+    permit::{Act, Permit},
+    take::{Of, Taken},
+};
 
-pub(super) const LIST: Endpoint = Endpoint {
+pub(super) const ALL: Endpoint = Endpoint {
     path: "/api/v1/keys",
     operations: &[
-        Operation {
-            method: "get",
-            summary: "List the keys of a tenant, newest first",
-            takes: None,
-            gives: schema::<Vec<Key>>,
-        },
-        Operation {
-            method: "post",
-            summary: "Make a key; its secret is shown this once",
-            takes: Some(schema::<NewKey>),
-            gives: schema::<Made>,
-        },
+        Operation::get::<Vec<Key>>("keys.list", "List the keys, newest first", Area::Keys),
+        Operation::post::<Made>(
+            "keys.create",
+            "Make a key; its secret is shown this once",
+            Area::Keys,
+        )
+        .takes::<NewKey>(),
     ],
     serve: || get(list).post(create),
 };
 pub(super) const REVOKE: Endpoint = Endpoint {
     path: "/api/v1/keys/{id}/revoke",
-    operations: &[Operation {
-        method: "post",
-        summary: "End a key at once",
-        takes: None,
-        gives: schema::<Key>,
-    }],
+    operations: &[Operation::post::<Key>("keys.revoke", "End a key at once", Area::Keys)],
     serve: || post(revoke),
 };
 pub(super) const ROTATE: Endpoint = Endpoint {
     path: "/api/v1/keys/{id}/rotate",
-    operations: &[Operation {
-        method: "post",
-        summary: "Make a key of the same rights, and end this one",
-        takes: None,
-        gives: schema::<Made>,
-    }],
+    operations: &[Operation::post::<Made>(
+        "keys.rotate",
+        "Make a key of the same rights, and end this one",
+        Area::Keys,
+    )],
     serve: || post(rotate),
 };
 
 /// A key that was just made.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Made {
+#[derive(Debug, Serialize, JsonSchema)]
+struct Made {
     key: Key,
     /// Shown this once.
     secret: String,
 }
 
-async fn list(State(admin): State<Admin>, whose: In<Whose>) -> Result<Json<Vec<Key>>, Failure> {
-    Ok(Json(admin.gateway.keys.list(&query(whose)?.tenant).await?))
+impl From<(Key, Secret)> for Made {
+    fn from((key, secret): (Key, Secret)) -> Self {
+        Self { key, secret: secret.reveal().to_owned() }
+    }
+}
+
+async fn list(State(admin): State<Admin>, permit: Permit) -> Result<Json<Vec<Key>>, Failure> {
+    Ok(Json(admin.gateway.keys.list(permit.tenant()).await?))
 }
 
 async fn create(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
-    whose: In<Whose>,
-    Json(new): Json<NewKey>,
+    permit: Permit,
+    Taken(new): Taken<NewKey>,
 ) -> Result<Json<Made>, Failure> {
-    let tenant = query(whose)?.tenant;
     let name = new.name.clone();
-    admin.gateway.record(&tenant, actor, "admin.key.create", &name, &[]).await?;
-    let (key, secret) = admin.gateway.keys.create(&tenant, new).await?;
-    Ok(Json(Made { key, secret: secret.reveal().to_owned() }))
+    let act = Act { kind: "admin.key.create", subject: &name, details: &[] };
+    let work = async {
+        let made = admin.gateway.keys.create(permit.tenant(), new).await?;
+        created(&admin, &permit, &made.0).await?;
+        Ok::<_, Failure>(made)
+    };
+    Ok(Json(permit.act(&admin, act, work).await?.into()))
 }
 
 async fn revoke(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
-    whose: In<Whose>,
-    Path(key): Path<String>,
+    permit: Permit,
+    Of(id): Of,
 ) -> Result<Json<Key>, Failure> {
-    let tenant = query(whose)?.tenant;
-    let key = id(&key)?;
-    admin.gateway.record(&tenant, actor, "admin.key.revoke", &format!("key:{key}"), &[]).await?;
-    Ok(Json(admin.gateway.keys.revoke(&tenant, key).await?))
+    let act = Act { kind: "admin.key.revoke", subject: &format!("key:{id}"), details: &[] };
+    let work = admin.gateway.keys.revoke(permit.tenant(), id);
+    Ok(Json(permit.act(&admin, act, work).await?))
 }
 
 async fn rotate(
     State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
-    whose: In<Whose>,
-    Path(key): Path<String>,
+    permit: Permit,
+    Of(id): Of,
 ) -> Result<Json<Made>, Failure> {
-    let tenant = query(whose)?.tenant;
-    let key = id(&key)?;
-    admin.gateway.record(&tenant, actor, "admin.key.rotate", &format!("key:{key}"), &[]).await?;
-    let (key, secret) = admin.gateway.keys.rotate(&tenant, key).await?;
-    Ok(Json(Made { key, secret: secret.reveal().to_owned() }))
+    let act = Act { kind: "admin.key.rotate", subject: &format!("key:{id}"), details: &[] };
+    let work = async {
+        let made = admin.gateway.keys.rotate(permit.tenant(), id).await?;
+        created(&admin, &permit, &made.0).await?;
+        Ok::<_, Failure>(made)
+    };
+    Ok(Json(permit.act(&admin, act, work).await?.into()))
+}
+
+/// Which key it was, known only afterwards. Its secret is not shown unless this is
+/// on record.
+async fn created(admin: &Admin, permit: &Permit, key: &Key) -> Result<(), Failure> {
+    let subject = format!("key:{}", key.id);
+    let details = [("name", key.name.as_str())];
+    permit
+        .record(admin, &Act { kind: "admin.key.created", subject: &subject, details: &details })
+        .await
 }

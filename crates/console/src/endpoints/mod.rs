@@ -2,20 +2,20 @@
 
 mod approvals;
 mod catalog;
+mod database;
 mod decisions;
 mod keys;
 mod ledger;
 mod status;
 mod token;
 
-use axum::{extract::Query, routing::MethodRouter};
-use bartizan_core::{Id, Tenant};
-use schemars::{JsonSchema, Schema};
-use serde::Deserialize;
+use axum::{http::Method, routing::MethodRouter};
+use bartizan_policy::Area;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 pub(crate) use catalog::ALL;
 
-use crate::{Admin, Failure};
+use crate::Admin;
 
 /// A path, what it takes and what it gives, by method.
 #[derive(Debug)]
@@ -29,38 +29,65 @@ pub(crate) struct Endpoint {
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) method: &'static str,
+    /// The name in the document, such as `keys.list`.
+    pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
-    pub(crate) takes: Option<fn() -> Schema>,
-    pub(crate) gives: fn() -> Schema,
+    /// What the policies must permit.
+    pub(crate) needs: Needs,
+    /// The fields of the query.
+    pub(crate) asks: Option<fn(&mut SchemaGenerator) -> Schema>,
+    /// The body.
+    pub(crate) takes: Option<fn(&mut SchemaGenerator) -> Schema>,
+    /// The answer.
+    pub(crate) gives: fn(&mut SchemaGenerator) -> Schema,
+    /// The answer's media type.
+    pub(crate) form: &'static str,
 }
 
-/// Whose records.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub(crate) struct Whose {
-    /// The tenant; `default` when absent.
-    #[schemars(with = "Option<String>")]
-    tenant: Tenant,
+/// What the policies must permit for an operation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needs {
+    Read(Area),
+    Manage(Area),
 }
 
-type In<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
-
-/// Reads the query string, or says what is wrong with it.
-fn query<T>(read: In<T>) -> Result<T, Failure> {
-    read.map(|Query(query)| query).map_err(|error| Failure::invalid(error.body_text()))
+/// The needs of an operation that is served.
+pub(crate) fn needs(path: &str, method: &Method) -> Option<Needs> {
+    let endpoint = ALL.iter().find(|endpoint| endpoint.path == path)?;
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    let same = |operation: &&Operation| operation.method.eq_ignore_ascii_case(method.as_str());
+    endpoint.operations.iter().find(same).map(|operation| operation.needs)
 }
 
-/// Reads an id out of a path.
-fn id(text: &str) -> Result<Id, Failure> {
-    text.parse().map_err(|error: bartizan_core::InvalidId| Failure::invalid(error.to_string()))
-}
+impl Operation {
+    /// Looks at something, and gives a `T`.
+    const fn get<T: JsonSchema>(id: &'static str, summary: &'static str, area: Area) -> Self {
+        Self {
+            method: "get",
+            id,
+            summary,
+            needs: Needs::Read(area),
+            asks: None,
+            takes: None,
+            gives: SchemaGenerator::subschema_for::<T>,
+            form: "application/json",
+        }
+    }
 
-/// The schema of a type.
-fn schema<T: JsonSchema>() -> Schema {
-    schemars::schema_for!(T)
-}
+    /// Changes something, and gives a `T`.
+    const fn post<T: JsonSchema>(id: &'static str, summary: &'static str, area: Area) -> Self {
+        Self { method: "post", needs: Needs::Manage(area), ..Self::get::<T>(id, summary, area) }
+    }
 
-/// The schema of any object.
-fn object() -> Schema {
-    schemars::json_schema!({"type": "object"})
+    const fn asks<T: JsonSchema>(self) -> Self {
+        Self { asks: Some(T::json_schema), ..self }
+    }
+
+    const fn takes<T: JsonSchema>(self) -> Self {
+        Self { takes: Some(SchemaGenerator::subschema_for::<T>), ..self }
+    }
+
+    const fn form(self, form: &'static str) -> Self {
+        Self { form, ..self }
+    }
 }

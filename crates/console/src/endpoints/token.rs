@@ -1,26 +1,34 @@
 //! The administrator's token.
 
-use axum::{Extension, Json, extract::State, routing::post};
-use serde_json::{Value, json};
+use axum::{Json, extract::State, routing::post};
+use bartizan_policy::Area;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::{Endpoint, Operation, object};
-use crate::{Admin, Failure, router::Actor};
+use super::{Endpoint, Operation};
+use crate::{
+    Admin, Failure,
+    permit::{Act, Permit},
+};
 
 pub(super) const RENEW: Endpoint = Endpoint {
     path: "/api/v1/admin-token",
-    operations: &[Operation {
-        method: "post",
-        summary: "Make another administrator token; the one before is void",
-        takes: None,
-        gives: object,
-    }],
+    operations: &[Operation::post::<Token>(
+        "token.renew",
+        "Make another administrator token; the one before is void",
+        Area::Keys,
+    )],
     serve: || post(renew),
 };
 
-async fn renew(
-    State(admin): State<Admin>,
-    Extension(Actor(actor)): Extension<Actor>,
-) -> Result<Json<Value>, Failure> {
-    let secret = admin.renew_token(actor).await?;
-    Ok(Json(json!({"token": secret.reveal()})))
+#[derive(Debug, Serialize, JsonSchema)]
+struct Token {
+    /// Shown this once.
+    token: String,
+}
+
+async fn renew(State(admin): State<Admin>, permit: Permit) -> Result<Json<Token>, Failure> {
+    let act = Act { kind: "admin.token.renew", subject: "administrator", details: &[] };
+    let secret = permit.act(&admin, act, admin.new_token()).await?;
+    Ok(Json(Token { token: secret.reveal().to_owned() }))
 }

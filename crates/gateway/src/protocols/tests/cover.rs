@@ -42,13 +42,14 @@ pub(super) fn pointers(value: &Value, at: &str, out: &mut Vec<String>) {
 }
 
 /// The body with something planted in every place: in the place of each value, and
-/// as one more field of each object.
-fn planted(body: &Value) -> Vec<(String, Value)> {
+/// as one more field of each object. Every `step`th form in each place, the next
+/// place beginning with the next form, so that every form is tried everywhere.
+fn planted(body: &Value, step: usize) -> Vec<(String, Value)> {
     let mut places = Vec::new();
     pointers(body, "", &mut places);
     let mut out = Vec::new();
-    for at in places.iter().map(String::as_str).chain([""]) {
-        for form in forms() {
+    for (i, at) in places.iter().map(String::as_str).chain([""]).enumerate() {
+        for form in forms().into_iter().skip(i % step).step_by(step) {
             if !at.is_empty() {
                 let mut copy = body.clone();
                 *copy.pointer_mut(at).expect("it is there") = form.clone();
@@ -79,7 +80,7 @@ fn is_left(value: &Value) -> bool {
 /// What each body became, and how many were refused.
 fn check(name: &str, body: &Value, through: impl Fn(Value) -> Option<Value>) -> (usize, usize) {
     let (mut found, mut refused) = (0, 0);
-    for (place, body) in planted(body) {
+    for (place, body) in planted(body, 1) {
         match through(body) {
             Some(after) => {
                 assert!(!is_left(&after), "{name}: {place} went through unseen: {after}");
@@ -121,7 +122,8 @@ fn what_is_planted_in_a_stream_is_found() {
     for (name, events) in fixtures::streams() {
         let mut found = 0;
         for i in 0..events.len() {
-            for (place, event) in planted(&events[i]) {
+            // A whole stream each: a third of the forms in each place.
+            for (place, event) in planted(&events[i], 3) {
                 let mut events = events.clone();
                 events[i] = event;
                 let relay = relay::Relay::new(&guard, name, true);

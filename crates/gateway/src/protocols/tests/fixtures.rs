@@ -22,7 +22,7 @@ pub(super) fn requests() -> Vec<(&'static str, Value)> {
                 {"type": "text", "text": "What is this?"},
                 {"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{PNG}"), "detail": "low"}},
                 {"type": "input_audio", "input_audio": {"data": "UklGRiQAAABXQVZF", "format": "wav"}},
-                {"type": "file", "file": {"filename": "oak.pdf", "file_data": "data:application/pdf;base64,JVBERi0xLjcK"}},
+                {"type": "file", "file": {"filename": "oak.pdf", "file_data": "data:application/pdf;base64,JVBERi0xLjcKJeLjz9MK"}},
                 {"type": "text", "text": "Tell me."}]},
             {"role": "assistant", "content": null, "refusal": "No.", "reasoning_content": "Let me see.", "tool_calls": [
                 {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": "{\"word\":\"oak\",\"times\":[1,{\"deep\":\"yes\"}]}"}},
@@ -43,7 +43,7 @@ pub(super) fn requests() -> Vec<(&'static str, Value)> {
             {"type": "message", "role": "developer", "content": "Be brief."},
             {"role": "user", "content": [{"type": "input_text", "text": "What is this?"},
                 {"type": "input_image", "image_url": format!("data:image/png;base64,{PNG}"), "detail": "auto"},
-                {"type": "input_file", "filename": "a.pdf", "file_data": "JVBERi0xLjcK"}, {"type": "input_text", "text": "Tell me."}]},
+                {"type": "input_file", "filename": "a.pdf", "file_data": "JVBERi0xLjcKJeLjz9MK"}, {"type": "input_text", "text": "Tell me."}]},
             {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "I thought."}], "content": [{"type": "reasoning_text", "text": "Hm."}],
                 "encrypted_content": "gAAAAABo8Tq5fEJxY2l0eQ=="},
             {"type": "function_call", "call_id": "c1", "name": "look_up", "arguments": "{\"word\": \"oak\"}"},
@@ -78,7 +78,7 @@ pub(super) fn requests() -> Vec<(&'static str, Value)> {
                 {"type": "tool_result", "tool_use_id": "toolu_2", "content": "a bush"},
                 {"type": "document", "title": "Trees", "context": "From a book.", "source": {"type": "text", "media_type": "text/plain", "data": "Oaks grow."}},
                 {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "Elms grow."}]}},
-                {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjcK"}},
+                {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjcKJeLjz9MK"}},
                 {"type": "text", "text": "What is this?"}, {"type": "text", "text": "Tell me."}]}],
     });
     let mut count = messages.clone();

@@ -1,0 +1,15 @@
+//! Administration through its front door: who gets in, what leaves a trace, and
+//! whether the answers are what the document says.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
+
+mod acts;
+mod answers;
+mod entry;
+mod fits;
+mod house;
