@@ -129,7 +129,7 @@ fn run(page: &Path, script: &str) -> Result<(), String> {
     };
     // Servers that the page started end with it.
     let _ended = Command::new("kill")
-        .args(["-9", &format!("-{}", child.id())])
+        .args(["-9", "--", &format!("-{}", child.id())])
         .stderr(Stdio::null())
         .status();
     let _reaped = child.wait();
