@@ -1,13 +1,14 @@
 //! How a verb reaches administration: through a running server's socket, or, when
 //! none runs, by opening the directory itself. Either way it is the same API.
 
-use std::io::Write;
+use std::{fmt, io::Write, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use axum::{Router, body::Body};
 use bartizan_console::Trust;
 use bartizan_core::Cx;
-use http::{Method, Request, Response, StatusCode, header};
+use bartizan_net::{Client, Limits, Settings};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -19,11 +20,33 @@ use crate::{config::Config, lock, trouble::trouble, wiring::House};
 /// The largest answer that a verb reads, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// How long an exchange with a server elsewhere may take; a large export is slow.
+const EXCHANGE_MAX: Duration = Duration::from_secs(3600);
+/// Where the token for a server elsewhere comes from.
+const TOKEN_VARIABLE: &str = "BARTIZAN_ADMIN_TOKEN";
+
 /// Administration, within reach.
 #[derive(Debug)]
 pub(crate) enum Api {
-    Socket(std::path::PathBuf),
+    /// A server on this machine.
+    Socket(PathBuf),
+    /// A server anywhere.
+    Elsewhere(Box<Server>),
+    /// No server: this process.
     Local(Box<House>, Router),
+}
+
+/// A server that is reached by its URL and the administrator's token.
+pub(crate) struct Server {
+    client: Client,
+    base: String,
+    bearer: HeaderValue,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("base", &self.base).finish_non_exhaustive()
+    }
 }
 
 impl Api {
@@ -33,9 +56,29 @@ impl Api {
         if UnixStream::connect(&socket).await.is_ok() {
             return Ok(Self::Socket(socket));
         }
-        let house = House::open(config, verb, cx).await?;
+        let house = House::open(&at_rest(config, verb), verb, cx).await?;
         let router = bartizan_console::router(&house.admin, Trust::Local);
         Ok(Self::Local(Box::new(house), router))
+    }
+
+    /// The server at a URL, which the person who names it trusts with the token.
+    pub(crate) fn elsewhere(config: &Config, url: &Uri) -> anyhow::Result<Self> {
+        let host = url.host().filter(|_| url.scheme().is_some()).ok_or_else(|| {
+            trouble(format!("`{url}` is no URL of a server"), "write it as `https://host:8481`")
+        })?;
+        let token = std::env::var(TOKEN_VARIABLE).map_err(|_| {
+            trouble(
+                format!("{TOKEN_VARIABLE} is not set"),
+                "set it to the administrator's token, which was shown at the server's first start",
+            )
+        })?;
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+            .with_context(|| format!("{TOKEN_VARIABLE} holds no token"))?;
+        bearer.set_sensitive(true);
+        let allow = vec![host.trim_matches(['[', ']']).to_owned()];
+        let settings = Settings { allow, ca_file: config.net.ca_file.clone() };
+        let base = url.to_string().trim_end_matches('/').to_owned();
+        Ok(Self::Elsewhere(Box::new(Server { client: Client::new(&settings)?, base, bearer })))
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
@@ -90,6 +133,7 @@ impl Api {
             .body(Body::from(body))?;
         match self {
             Self::Local(_, router) => Ok((router.clone().oneshot(request).await?, None)),
+            Self::Elsewhere(server) => Ok((server.send(request).await?, None)),
             Self::Socket(path) => {
                 let stream = UnixStream::connect(path).await.context("the server has gone")?;
                 let (mut sender, connection) =
@@ -105,13 +149,46 @@ impl Api {
     /// Finishes what is being written, where the directory was opened.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         match self {
-            Self::Socket(_) => Ok(()),
+            Self::Socket(_) | Self::Elsewhere(_) => Ok(()),
             Self::Local(house, router) => {
                 drop(router);
                 house.close().await
             }
         }
     }
+}
+
+impl Server {
+    async fn send(&self, request: Request<Body>) -> anyhow::Result<Response<Body>> {
+        let (head, body) = request.into_parts();
+        let url: Uri = format!("{}{}", self.base, head.uri).parse()?;
+        let mut request = bartizan_net::Request::new(head.method, url);
+        request.headers = head.headers;
+        // The URL names the host.
+        request.headers.remove(header::HOST);
+        request.headers.insert(header::AUTHORIZATION, self.bearer.clone());
+        request.body = collect(body).await?;
+        request.limits = Limits { total: EXCHANGE_MAX, body_bytes_max: u64::MAX, ..request.limits };
+        let cannot = || format!("cannot reach `{}`", self.base);
+        let answer = self.client.send(request).await.with_context(cannot)?;
+        let pieces = futures_util::stream::unfold(answer.body, async |mut body| {
+            let piece = body.next().await.transpose()?;
+            Some((piece, body))
+        });
+        let mut response = Response::new(Body::from_stream(pieces));
+        *response.status_mut() = answer.status;
+        Ok(response)
+    }
+}
+
+/// The configuration as far as administration needs it while no server runs: a
+/// provider's key that this shell does not have must not stand in the way.
+fn at_rest(config: &Config, verb: &str) -> Config {
+    let mut config = config.clone();
+    if verb != "routes" {
+        config.routes.clear();
+    }
+    config
 }
 
 /// What drives a connection to a server.
@@ -176,7 +253,12 @@ mod tests {
         let body = br#"{"error":{"code":"not_found","message":"there is no key `x`"}}"#;
         let error = answer(StatusCode::NOT_FOUND, body).expect_err("is refused");
         assert_eq!(error.to_string(), "there is no key `x`");
-        assert!(answer(StatusCode::BAD_GATEWAY, b"nginx").expect_err("fails").to_string().contains("nginx"));
+        assert!(
+            answer(StatusCode::BAD_GATEWAY, b"nginx")
+                .expect_err("fails")
+                .to_string()
+                .contains("nginx")
+        );
         assert!(answer(StatusCode::OK, b"[1]").is_ok());
     }
 }

@@ -47,7 +47,8 @@ impl Running {
         let (data_tls, admin_tls) = (Tls::default(), Tls::default());
         data_tls.load(config.data.tls.as_ref())?;
         admin_tls.load(config.admin.tls.as_ref())?;
-        let house = House::open(config, "serve", cx).await?;
+        let mut house = House::open(config, "serve", cx).await?;
+        house.token = house.admin.ensure_token().await?;
         let socket = lock::socket(&config.data_dir);
         let local = socket_listener(&socket)?;
         let mut running = Self {

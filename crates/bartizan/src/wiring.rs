@@ -29,7 +29,7 @@ pub(crate) fn classes() -> &'static [&'static Class] {
 pub(crate) struct House {
     pub(crate) admin: Admin,
     pub(crate) recovery: Recovery,
-    /// The administrator's token, when it was made just now.
+    /// The administrator's token, when a server that starts made it just now.
     pub(crate) token: Option<Secret>,
     // Given up last, when everything else is closed.
     _lock: DirectoryLock,
@@ -42,10 +42,7 @@ impl House {
         let store = Store::open(&config.store, &config.data_dir, classes(), cx).await?;
         let (ledger, recovery) = open_ledger(config, None, cx)?;
         let gateway = gateway(config, store, ledger, cx)?;
-        let admin = Admin::new(gateway);
-        let token =
-            admin.ensure_token().await.map_err(|failure| anyhow::anyhow!(failure.message))?;
-        Ok(Self { admin, recovery, token, _lock: lock })
+        Ok(Self { admin: Admin::new(gateway), recovery, token: None, _lock: lock })
     }
 
     /// Finishes what is being written.

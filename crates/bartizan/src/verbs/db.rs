@@ -57,6 +57,13 @@ pub(crate) enum Verb {
     },
 }
 
+impl Verb {
+    /// Whether it works through administration; the others need the directory.
+    pub(super) fn administers(&self) -> bool {
+        !matches!(self, Self::Import { .. } | Self::Restore { .. })
+    }
+}
+
 pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> {
     match verb {
         Verb::Export { out, clear, tenant } => export(call, out, clear, tenant).await,
@@ -108,7 +115,10 @@ fn sentence(done: &Value) -> String {
             cell(done, "/master_key"),
         ),
         "master-key-rotated" => {
-            format!("the master key is now `{}`; keep a copy of it elsewhere", cell(done, "/master_key"))
+            format!(
+                "the master key is now `{}`; keep a copy of it elsewhere",
+                cell(done, "/master_key")
+            )
         }
         "tenant-erased" => format!(
             "tenant `{}` is erased: its data key is destroyed, {} records went with it",
@@ -161,9 +171,8 @@ async fn pour(api: &Api, path: &str, file: &Path) -> anyhow::Result<()> {
     let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     let mut to = BufWriter::new(new.with_context(cannot).hint("name a new file")?);
     let poured = api.pour(path, &mut to).await;
-    let kept = poured.and_then(|()| {
-        to.flush().and_then(|()| to.get_ref().sync_all()).with_context(cannot)
-    });
+    let kept = poured
+        .and_then(|()| to.flush().and_then(|()| to.get_ref().sync_all()).with_context(cannot));
     if kept.is_err() {
         std::fs::remove_file(file).with_context(cannot)?;
     }

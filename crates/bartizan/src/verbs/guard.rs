@@ -2,7 +2,9 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    path::PathBuf,
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use anyhow::Context as _;
@@ -20,6 +22,9 @@ use crate::{
 
 /// LIMIT: the longest text or line that is read, in bytes.
 const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Lines, and bytes of them, that are inspected at a time.
+const BATCH_LINES: usize = 512;
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Inspect text as the gateway does, and list the rules.
 #[derive(Debug, Subcommand)]
@@ -121,16 +126,7 @@ impl Inspector {
 fn one(call: &Call<'_>, inspector: &Inspector, check: &Check) -> anyhow::Result<Outcome> {
     let text = match check.text.as_deref() {
         Some(text) if text != "-" => text.to_owned(),
-        _ => {
-            let mut text = String::new();
-            std::io::stdin()
-                .lock()
-                .take(TEXT_BYTES_MAX)
-                .read_to_string(&mut text)
-                .context("cannot read standard input")
-                .hint("send UTF-8 text")?;
-            text
-        }
+        _ => standard_input()?,
     };
     let report = inspector.inspect(call.cx, check.channel, &text);
     let result = json!({
@@ -162,11 +158,28 @@ impl Check {
     }
 }
 
+fn standard_input() -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::io::stdin()
+        .lock()
+        .take(TEXT_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .context("cannot read standard input")
+        .hint("send UTF-8 text")?;
+    if text.len() as u64 > TEXT_BYTES_MAX {
+        return Err(trouble(
+            format!("the text is longer than {TEXT_BYTES_MAX} bytes"),
+            "inspect it in parts",
+        ));
+    }
+    Ok(text)
+}
+
 fn lines(
     call: &Call<'_>,
     inspector: &Inspector,
     check: &Check,
-    path: &PathBuf,
+    path: &Path,
 ) -> anyhow::Result<Outcome> {
     let source: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin())
@@ -176,39 +189,111 @@ fn lines(
             .hint("`--jsonl` names a file of JSON Lines")?;
         Box::new(file)
     };
-    let mut reader = BufReader::new(source);
+    let mut batches = Batches { reader: BufReader::new(source), number: 0 };
     let mut out = call.out();
     let mut worst = Outcome::Clean;
-    for number in 1_u64.. {
-        let mut line = Vec::new();
-        if reader.by_ref().take(TEXT_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
-            break;
+    loop {
+        let batch = batches.next()?;
+        if batch.is_empty() {
+            out.flush()?;
+            return Ok(worst);
         }
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let result = match serde_json::from_slice::<Line>(&line) {
-            Ok(line) => {
-                let report =
-                    inspector.inspect(call.cx, line.channel.unwrap_or(check.channel), &line.text);
-                if check.fails(report.verdict) {
-                    worst = Outcome::Findings;
-                }
-                let findings: Vec<Value> = report.findings.iter().map(|judged| {
-                    let evidence = judged.finding.evidence.first();
-                    json!({"code": judged.code, "span": evidence.map(|e| e.span), "view": evidence.map(|e| e.view.as_str())})
-                }).collect();
-                json!({"id": line.id, "verdict": report.verdict, "findings": findings})
-            }
-            Err(error) => {
+        for (verdict, result) in in_order(&batch, |line| inspector.line(call.cx, check, line)) {
+            if verdict.is_none_or(|verdict| check.fails(verdict)) {
                 worst = Outcome::Findings;
-                json!({"line": number, "error": format!("line {number} cannot be read: {error}; expected `id`, `text` and optional `channel`")})
+            }
+            out.line(&result)?;
+        }
+    }
+}
+
+/// A line of the file, with its number from 1.
+type Numbered = (u64, Vec<u8>);
+
+/// Lines, some at a time, so that every processor has work.
+struct Batches<R> {
+    reader: BufReader<R>,
+    number: u64,
+}
+
+impl<R: Read> Batches<R> {
+    /// The next lines that are not empty; none at the end.
+    fn next(&mut self) -> anyhow::Result<Vec<Numbered>> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while batch.len() < BATCH_LINES && bytes < BATCH_BYTES {
+            let mut line = Vec::new();
+            let limit = TEXT_BYTES_MAX + 1;
+            if self.reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+                break;
+            }
+            self.number += 1;
+            if line.len() as u64 == limit {
+                let number = self.number;
+                return Err(trouble(
+                    format!("line {number} is longer than {TEXT_BYTES_MAX} bytes"),
+                    "inspect its text in parts",
+                ));
+            }
+            if !line.iter().all(u8::is_ascii_whitespace) {
+                bytes += line.len();
+                batch.push((self.number, line));
+            }
+        }
+        Ok(batch)
+    }
+}
+
+/// Does the work on every processor, and gives the results in the order of the items.
+fn in_order<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(place) else { return done };
+            done.push((place, work(item)));
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
+    let mut results = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        let join = |handle: std::thread::ScopedJoinHandle<'_, Vec<(usize, R)>>| match handle.join()
+        {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        handles.into_iter().flat_map(join).collect::<Vec<_>>()
+    });
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+impl Inspector {
+    /// The verdict on a line, and what is printed; no verdict where it cannot be judged.
+    fn line(&self, cx: &Cx, check: &Check, (number, line): &Numbered) -> (Option<Verdict>, Value) {
+        let Line { id, text, channel } = match serde_json::from_slice(line) {
+            Ok(line) => line,
+            Err(error) => {
+                let problem = format!(
+                    "line {number} cannot be read: {error}; expected `id`, `text` and optional `channel`"
+                );
+                return (None, json!({"line": number, "error": problem}));
             }
         };
-        out.line(&result)?;
+        let report = self.inspect(cx, channel.unwrap_or(check.channel), &text);
+        let findings: Vec<Value> = report
+            .findings
+            .iter()
+            .map(|judged| {
+                let evidence = judged.finding.evidence.first();
+                let (span, view) = (evidence.map(|e| e.span), evidence.map(|e| e.view.as_str()));
+                json!({"code": judged.code, "span": span, "view": view})
+            })
+            .collect();
+        let result = json!({"id": id, "verdict": report.verdict, "findings": findings});
+        (Some(report.verdict), result)
     }
-    out.flush()?;
-    Ok(worst)
 }
 
 fn rules(call: &Call<'_>) -> anyhow::Result<Outcome> {
@@ -228,4 +313,38 @@ fn rules(call: &Call<'_>) -> anyhow::Result<Outcome> {
     };
     call.out().many(&rows, &["code", "name", "severity", "action", "references"], row, "")?;
     Ok(Outcome::Clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_on_many_processors_keeps_its_order() {
+        let items: Vec<u64> = (0..5000).collect();
+        let squares = in_order(&items, |n| n * n);
+        assert!(squares.iter().zip(&items).all(|(square, n)| *square == n * n));
+        assert_eq!(in_order(&[], |n: &u64| *n), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn batches_hold_every_line_once_with_its_number() {
+        let text: String = (1..=2000)
+            .map(|n| if n % 7 == 0 { "\n".to_owned() } else { format!("{n}\n") })
+            .collect();
+        let mut batches = Batches { reader: BufReader::new(text.as_bytes()), number: 0 };
+        let mut seen = Vec::new();
+        loop {
+            let batch = batches.next().expect("reads");
+            if batch.is_empty() {
+                break;
+            }
+            assert!(batch.len() <= BATCH_LINES);
+            seen.extend(batch);
+        }
+        assert!(
+            seen.iter().all(|(number, line)| line.trim_ascii() == number.to_string().as_bytes())
+        );
+        assert_eq!(seen.len(), (1..=2000).filter(|n| n % 7 != 0).count());
+    }
 }

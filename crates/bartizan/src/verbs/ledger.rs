@@ -95,6 +95,13 @@ pub(crate) struct Witness {
     proof: Option<PathBuf>,
 }
 
+impl Verb {
+    /// Whether it works through administration; the others read files.
+    pub(super) fn administers(&self) -> bool {
+        !matches!(self, Self::Verify(_) | Self::Export { .. } | Self::Witness(_))
+    }
+}
+
 pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> {
     match verb {
         Verb::Verify(args) => return verify(call, &args),

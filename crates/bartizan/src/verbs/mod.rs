@@ -22,6 +22,7 @@ use crate::{
     demo,
     output::{Format, Outcome, Output},
     serve,
+    trouble::trouble,
 };
 
 /// Protects, tests and governs AI systems.
@@ -37,6 +38,10 @@ pub(crate) struct Cli {
     /// How results are printed.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) format: Format,
+    /// Administer the server at this URL, such as `https://host:8481`, with the token in
+    /// `BARTIZAN_ADMIN_TOKEN`, in place of the one on this machine.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<http::Uri>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -69,12 +74,27 @@ pub(crate) enum Verb {
     Reference(reference::Args),
 }
 
+impl Verb {
+    /// Whether it works through administration, wherever that is.
+    fn administers(&self) -> bool {
+        match self {
+            Self::Keys(_) | Self::Routes | Self::Approvals(_) | Self::AdminToken => true,
+            Self::Ledger(verb) => verb.administers(),
+            Self::Db(verb) => verb.administers(),
+            Self::Serve | Self::Demo(_) | Self::Doctor(_) | Self::Guard(_) | Self::Reference(_) => {
+                false
+            }
+        }
+    }
+}
+
 /// What every verb is given.
 #[derive(Debug)]
 struct Call<'a> {
     cx: &'a Cx,
     sources: Sources,
     format: Format,
+    server: Option<http::Uri>,
 }
 
 type Out = Output<std::io::BufWriter<std::io::StdoutLock<'static>>>;
@@ -85,7 +105,11 @@ impl Call<'_> {
     }
 
     async fn api(&self, verb: &str) -> anyhow::Result<Api> {
-        Api::reach(&self.config()?, verb, self.cx).await
+        let config = self.config()?;
+        match &self.server {
+            Some(url) => Api::elsewhere(&config, url),
+            None => Api::reach(&config, verb, self.cx).await,
+        }
     }
 
     fn out(&self) -> Out {
@@ -95,7 +119,14 @@ impl Call<'_> {
 
 /// Runs a verb to its end.
 pub(crate) async fn run(cli: Cli, cx: &Cx) -> anyhow::Result<Outcome> {
-    let call = Call { cx, sources: Sources::of_process(cli.config.as_deref()), format: cli.format };
+    if cli.server.is_some() && !cli.verb.administers() {
+        return Err(trouble(
+            "`--server` has no use with this verb: it works on this machine",
+            "leave it out",
+        ));
+    }
+    let sources = Sources::of_process(cli.config.as_deref());
+    let call = Call { cx, sources, format: cli.format, server: cli.server };
     match cli.verb {
         Verb::Serve => serve::run(cli.config.as_deref(), cx).await.map(|()| Outcome::Clean),
         Verb::Demo(args) => {
