@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// The database's file in the data directory.
-pub const FILE: &str = "store.db";
+pub(crate) const FILE: &str = "store.db";
 /// How long a statement waits for another process to let go of the database.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 // LIMIT: readers are for people and authentication misses; each holds a page cache.
