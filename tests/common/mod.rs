@@ -173,8 +173,8 @@ impl Server<'_> {
 
 impl Drop for Server<'_> {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _killed = self.child.kill();
+        let _reaped = self.child.wait();
     }
 }
 
@@ -229,7 +229,7 @@ pub fn request(
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.write_all((head + "\r\n").as_bytes())?;
     // A server may answer and close before it has read all of a body that it refuses.
-    let _ = stream.write_all(body);
+    let _sent = stream.write_all(body);
     read_reply(stream)
 }
 

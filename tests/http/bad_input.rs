@@ -38,7 +38,8 @@ fn each_kind_of_bad_input_gets_a_message_of_its_own() {
     let nested = format!(r#"{{"model":"m","messages":{}{}}}"#, "[".repeat(200), "]".repeat(200));
     let twice = r#"{"model":"m","model":"n","messages":[]}"#;
     let unknown = format!("bz_default_{}", "x".repeat(43));
-    let cases: Vec<(&str, u16, String, &[(&str, &str)], Vec<u8>)> = vec![
+    type Case<'a> = (&'a str, u16, String, &'a [(&'a str, &'a str)], Vec<u8>);
+    let cases: Vec<Case<'_>> = vec![
         ("malformed", 400, key.clone(), &[], b"{\"model\": ".to_vec()),
         ("wrong type", 400, key.clone(), &[], br#"{"model": 7, "messages": []}"#.to_vec()),
         ("200 levels", 400, key.clone(), &[], nested.into_bytes()),

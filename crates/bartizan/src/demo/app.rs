@@ -331,7 +331,8 @@ mod tests {
                 .filter(|line| !line.is_empty())
             {
                 gathered.add(
-                    &serde_json::from_str(&line["data: ".len()..]).expect("JSON"),
+                    &serde_json::from_str(line.strip_prefix("data: ").expect("data"))
+                        .expect("JSON"),
                     &mut screen,
                 );
             }

@@ -75,7 +75,7 @@ fn configuration() -> String {
         let shown = table.join(".").replace('*', "NAME");
         if shown != section {
             section.clone_from(&shown);
-            let _ = write!(page, "\n## `[{section}]`\n");
+            let _infallible = write!(page, "\n## `[{section}]`\n");
         }
         let name = path.join(".").replace('*', "NAME");
         let variable =
@@ -90,7 +90,7 @@ fn configuration() -> String {
             .or_else(|| node.default().cloned())
             .map_or("none".to_owned(), |value| format!("`{value}`"));
         let about = node.help();
-        let _ = write!(
+        let _infallible = write!(
             page,
             "\n- **`{name}`**: {about}\n  Takes {takes}; default {default}; `{variable}`.\n"
         );
@@ -108,7 +108,7 @@ fn command_line() -> String {
 
 fn describe(command: &clap::Command, name: &str, page: &mut String) {
     let mut shown = command.clone().term_width(100);
-    let _ = write!(
+    let _infallible = write!(
         page,
         "\n## `{name}`\n\n```text\n{}\n```\n",
         shown.render_long_help().to_string().trim_end()
@@ -134,7 +134,7 @@ fn rules() -> String {
             .map(|channel| format!("{channel:?}").to_lowercase())
             .collect::<Vec<_>>()
             .join(", ");
-        let _ = write!(
+        let _infallible = write!(
             page,
             "\n## {} {}\n\nSeverity {}, action `{}`, since {}. Needs: {:?}. Speaks in: {channels}. References: {references}.\n\nWhat to do: {}.\n\n",
             meta.code,
@@ -150,7 +150,7 @@ fn rules() -> String {
                 Example::Hit(text) => ("found", text),
                 Example::Miss(text) => ("left alone", text),
             };
-            let _ =
+            let _infallible =
                 writeln!(page, "- {word}: `{}`", text.escape_debug().to_string().replace('`', "'"));
         }
     }

@@ -163,14 +163,13 @@ impl Endpoint {
     }
 
     fn stream(&self, prompt: &Prompt, reply: &Reply, finish: &str) -> Response {
-        let head = json!({
-            "id": self.id(), "object": "chat.completion.chunk", "created": self.created(), "model": prompt.model,
-        });
+        let (id, created) = (self.id(), self.created());
         let event = |choices: Value, usage: Option<Value>| {
-            let mut event = head.clone();
-            event["choices"] = choices;
-            if let Some(usage) = usage {
-                event["usage"] = usage;
+            let mut event = json!({
+                "id": id, "object": "chat.completion.chunk", "created": created, "model": prompt.model, "choices": choices,
+            });
+            if let (Some(usage), Some(map)) = (usage, event.as_object_mut()) {
+                map.insert("usage".to_owned(), usage);
             }
             format!("data: {event}\n\n")
         };

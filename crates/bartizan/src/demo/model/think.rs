@@ -320,7 +320,7 @@ impl Mind<'_> {
     /// What the documents say about a phrase.
     fn documents(&self, phrase: &str) -> Found {
         let Some(search) = self.prompt.tools.iter().find(|tool| is_search(tool)) else {
-            return self.from_memory(phrase);
+            return self.remembered(phrase);
         };
         let wanted = topic(phrase);
         let call = self.call(search, &[wanted.join(" ")]);
@@ -335,7 +335,7 @@ impl Mind<'_> {
         }
     }
 
-    fn from_memory(&self, phrase: &str) -> Found {
+    fn remembered(&self, phrase: &str) -> Found {
         let wanted = topic(phrase);
         match best_sentence(&wanted, self.memory.iter().flat_map(|text| sentences(text))) {
             Some(sentence) => Found::Text(sentence.to_owned()),
