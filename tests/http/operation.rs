@@ -57,6 +57,57 @@ fn sighup_reloads_whole_or_not_at_all() {
     }
 }
 
+/// Writes a fresh self-signed certificate for this machine over the last one.
+fn certify(home: &Home) {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(home.dir.path().join("server.pem"), made.cert.pem()).unwrap();
+    std::fs::write(home.dir.path().join("server.key"), made.signing_key.serialize_pem()).unwrap();
+}
+
+/// Whether the data plane answers over TLS with the certificate that is in the file now.
+fn answers_over_tls(home: &Home) -> bool {
+    let settings = bartizan_net::Settings {
+        allow: vec!["127.0.0.1".to_owned()],
+        ca_file: Some(home.dir.path().join("server.pem")),
+    };
+    let url = format!("https://127.0.0.1:{}/healthz", home.data_port).parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = bartizan_net::Client::new(&settings).unwrap();
+        let request = bartizan_net::Request::new(http::Method::GET, url);
+        client.send(request).await.is_ok_and(|answer| answer.status == 200)
+    })
+}
+
+#[test]
+fn a_new_certificate_is_taken_over_on_sighup_and_a_broken_one_is_not() {
+    let model = Model::saying("hello");
+    let home = Home::new(&model.url(), "");
+    certify(&home);
+    let text = std::fs::read_to_string(home.config()).unwrap();
+    let tls = "[data.tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n[admin]";
+    std::fs::write(home.config(), text.replace("[admin]", tls)).unwrap();
+    let server = home.serve();
+    assert!(answers_over_tls(&home), "{}", home.log());
+    let good = std::fs::read(home.dir.path().join("server.pem")).unwrap();
+    std::fs::write(home.dir.path().join("server.pem"), "no certificate").unwrap();
+    server.signal("-HUP");
+    let until = Instant::now() + Duration::from_secs(10);
+    while !home.log().contains("BEGIN CERTIFICATE") {
+        assert!(Instant::now() < until, "the refusal is not in the log: {}", home.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::fs::write(home.dir.path().join("server.pem"), good).unwrap();
+    assert!(answers_over_tls(&home), "a broken certificate took effect");
+    certify(&home);
+    assert!(!answers_over_tls(&home), "the certificate changed before it was asked to");
+    server.signal("-HUP");
+    while !answers_over_tls(&home) {
+        assert!(Instant::now() < until, "the new certificate never took effect: {}", home.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn a_second_server_on_the_same_directory_or_port_is_refused() {
     let model = Model::saying("hello");
