@@ -159,3 +159,28 @@ fn health_and_metrics_are_served() {
     assert!(metrics.contains("bartizan_requests_total{route=\"chat\""), "{metrics}");
     assert!(metrics.ends_with("# EOF\n"), "{metrics}");
 }
+
+#[test]
+fn a_collector_gets_a_span_with_the_names_of_the_conventions() {
+    let model = Model::saying("hello");
+    let collector = Model::saying("");
+    let home = Home::new(
+        &model.url(),
+        &format!("[log]\ntraces_url = \"{}/v1/traces\"\n", collector.url()),
+    );
+    let key = home.key("k");
+    let server = home.serve();
+    assert_eq!(server.chat(&key, "hi").status, 200);
+    let until = Instant::now() + Duration::from_secs(20);
+    while collector.seen().is_empty() {
+        assert!(Instant::now() < until, "no span came: {}", home.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (path, body) = collector.seen().remove(0);
+    assert_eq!(path, "/v1/traces");
+    let span = &body["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    assert_eq!(span["name"], "chat test-model");
+    let attributes = span["attributes"].as_array().unwrap();
+    let input = attributes.iter().find(|a| a["key"] == "gen_ai.usage.input_tokens").unwrap();
+    assert_eq!(input["value"]["intValue"], "5", "{span}");
+}
