@@ -8,7 +8,7 @@ use bartizan_guard::Channel;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Failure, Garbage, Lane, Piece, StreamReader,
+    Failure, Garbage, Lane, Piece, Provider, StreamReader, error_body,
     openai_responses::walk_event,
     parts::{field, openai_usage},
     stream::{Envelope, Trail, merge, object, place},
@@ -102,14 +102,15 @@ impl StreamReader for Reader {
         Event { name: format!("{}.delta", lane.field), data: Value::Object(body).to_string() }
     }
 
-    fn error(&self, failure: &Failure, _: &str) -> Event {
-        let body = json!({
-            "type": "error",
-            "code": failure.code,
-            "message": failure.message,
-            "param": failure.param,
-            "sequence_number": self.trail.number(),
-        });
+    fn error(&self, failure: &Failure, request: &str) -> Event {
+        // The reference has the fields beside the type; the provider sends them in
+        // `error`, and SDKs raise their exception by that.
+        let mut body = error_body(Provider::OpenAi, failure, request);
+        body["type"] = "error".into();
+        body["code"] = failure.code.into();
+        body["message"] = failure.message.as_str().into();
+        body["param"] = failure.param.clone().into();
+        body["sequence_number"] = self.trail.number().into();
         Event { name: "error".to_owned(), data: body.to_string() }
     }
 }
