@@ -105,12 +105,14 @@ impl StreamReader for Reader {
     fn error(&self, failure: &Failure, request: &str) -> Event {
         // The reference has the fields beside the type; the provider sends them in
         // `error`, and SDKs raise their exception by that.
-        let mut body = error_body(Provider::OpenAi, failure, request);
-        body["type"] = "error".into();
-        body["code"] = failure.code.into();
-        body["message"] = failure.message.as_str().into();
-        body["param"] = failure.param.clone().into();
-        body["sequence_number"] = self.trail.number().into();
+        let body = json!({
+            "type": "error",
+            "code": failure.code,
+            "message": failure.message,
+            "param": failure.param,
+            "error": error_body(Provider::OpenAi, failure, request).get("error"),
+            "sequence_number": self.trail.number(),
+        });
         Event { name: "error".to_owned(), data: body.to_string() }
     }
 }
