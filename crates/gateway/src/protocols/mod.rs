@@ -286,7 +286,8 @@ impl Reply {
     pub fn text(&mut self) -> String {
         let mut text = String::new();
         let mut take = |slot: &Slot, one: &mut String| {
-            if slot.channel.is_outbound() || slot.channel == Channel::ToolCall {
+            let is_answer = slot.channel.is_outbound() || slot.channel == Channel::ToolCall;
+            if is_answer && !slot.location.ends_with("#seam") {
                 text.push_str(one);
                 text.push('\n');
             }

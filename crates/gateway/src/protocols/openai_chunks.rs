@@ -135,7 +135,7 @@ impl Reader {
 
     /// Keeps what chunks repeat; what differs from it waits.
     fn frame(&mut self, mut body: Map<String, Value>, is_empty: bool, pieces: &mut Vec<Piece>) {
-        let Some(frame) = &self.frame else {
+        let Some(frame) = &mut self.frame else {
             let is_frame = |key: &str, value: &Value| {
                 FRAME.contains(&key) && (value.is_string() || words::is_moment(key, value))
             };
@@ -151,6 +151,14 @@ impl Reader {
             }
             return;
         };
+        // Some servers begin with a chunk that has no name yet.
+        let is_unset =
+            |frame: &Map<String, Value>, key: &str| frame.get(key).is_some_and(|v| v == "");
+        for (key, value) in &body {
+            if value.is_string() && is_unset(frame, key) {
+                frame.insert(key.clone(), value.clone());
+            }
+        }
         body.retain(|key, value| {
             frame.get(key) != Some(value) && self.late.get(key) != Some(value)
         });

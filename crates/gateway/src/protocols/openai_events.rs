@@ -8,7 +8,7 @@ use bartizan_guard::Channel;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Failure, Garbage, Lane, Piece, StreamReader,
+    Failure, Garbage, Lane, Piece, Provider, StreamReader, error_body,
     openai_responses::walk_event,
     parts::{field, openai_usage},
     stream::{Envelope, Trail, merge, object, place},
@@ -102,12 +102,15 @@ impl StreamReader for Reader {
         Event { name: format!("{}.delta", lane.field), data: Value::Object(body).to_string() }
     }
 
-    fn error(&self, failure: &Failure, _: &str) -> Event {
+    fn error(&self, failure: &Failure, request: &str) -> Event {
+        // The reference has the fields beside the type; the provider sends them in
+        // `error`, and SDKs raise their exception by that.
         let body = json!({
             "type": "error",
             "code": failure.code,
             "message": failure.message,
             "param": failure.param,
+            "error": error_body(Provider::OpenAi, failure, request).get("error"),
             "sequence_number": self.trail.number(),
         });
         Event { name: "error".to_owned(), data: body.to_string() }

@@ -57,8 +57,15 @@ impl<'a> Walk<'a> {
                     *value = Value::String(text);
                 }
             }
-            Value::Array(_) => {
-                self.each(value, at, channel, |walk, item, at| walk.all(item, at, channel));
+            Value::Array(items) => {
+                // A vector is thousands of numbers, none of them long.
+                let says = |item: &Value| match item {
+                    Value::Number(number) => long_number(number).is_some(),
+                    item => !matches!(item, Value::Null | Value::Bool(_)),
+                };
+                for (i, item) in items.iter_mut().enumerate().filter(|(_, item)| says(item)) {
+                    self.all(item, &format!("{at}/{i}"), channel);
+                }
             }
             Value::Object(_) => self.fields(value, at, channel, |_, _, _, _| false),
             Value::Null | Value::Bool(_) => {}

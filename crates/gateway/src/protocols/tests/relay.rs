@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{call, cx, fixtures};
 use crate::{
-    protocols::{Arguments, Envelope, Garbage, Lane, Piece, StreamReader, Usage},
+    protocols::{Arguments, Envelope, Failure, Garbage, Lane, Piece, StreamReader, Usage},
     sse::{Event, Parser},
 };
 
@@ -58,6 +58,11 @@ impl Relay {
             }
         }
         Ok(self)
+    }
+
+    /// How an error is told in the middle of it.
+    pub(super) fn error(&self, failure: &Failure) -> Event {
+        self.reader.error(failure, "r-1")
     }
 
     fn piece(&mut self, piece: Piece) {

@@ -145,6 +145,13 @@ fn pictures_and_sounds_are_counted() {
 }
 
 #[test]
+fn the_text_of_an_answer_is_taken_once() {
+    let body = json!({"id": "m", "role": "assistant", "content": [{"type": "text", "text": "An oak"}, {"type": "text", "text": " is tall."}]});
+    let text = reply("anthropic-messages", &body).text();
+    assert_eq!(text.matches("An oak").count(), 1, "{text}");
+}
+
+#[test]
 fn tokens_go_with_the_text_that_they_spell() {
     let guard = Guard::new();
     for (name, text, tokens) in [
@@ -238,6 +245,17 @@ fn count(value: &Value) -> usize {
 }
 
 proptest! {
+    /// A vector from an embedding comes through to the last bit.
+    #[test]
+    fn no_number_is_changed_on_the_way(number in any::<f64>().prop_filter("JSON has no others", |n| n.is_finite())) {
+        let wire = format!(r#"{{"object":"list","data":[{{"embedding":[{number:e}]}}]}}"#);
+        let body = bartizan_core::json::parse(wire.as_bytes(), 1000).expect("it is JSON");
+        let out = reply("openai-embeddings", &body).into_body().to_string();
+        let again: Value = serde_json::from_str(&out).expect("it is JSON");
+        let after = again["data"][0]["embedding"][0].as_f64();
+        prop_assert_eq!(after.map(f64::to_bits), Some(number.to_bits()));
+    }
+
     #[test]
     fn any_shape_is_shown_in_full(name in prop_oneof![Just("openai-chat"), Just("openai-responses"), Just("anthropic-messages"), Just("openai-completions"), Just("openai-moderations"), Just("openai-embeddings")], value in any_json(), at in any::<prop::sample::Index>()) {
         let mut erase = |_: &bartizan_guard::Slot, text: &mut String| *text = text.replace("planted words", "");

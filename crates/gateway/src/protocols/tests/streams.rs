@@ -249,6 +249,45 @@ fn an_error_of_the_provider_ends_the_stream() {
 }
 
 #[test]
+fn a_first_chunk_without_a_name_takes_the_next_ones() {
+    let events = [
+        json!({"id": "", "model": "", "choices": [], "prompt_filter_results": [{"prompt_index": 0}]}),
+        json!({"id": "c-1", "model": "gpt-4o", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "An"}}]}),
+        json!({"id": "c-1", "model": "gpt-4o", "choices": [{"index": 0, "delta": {"content": " oak."}, "finish_reason": "stop"}]}),
+    ];
+    let out = relay::bodies(&play(&Guard::new(), "openai-chat", &events).out);
+    assert_eq!(out[0]["prompt_filter_results"], json!([{"prompt_index": 0}]));
+    assert_eq!(assemble(&out)["0"]["content"], "An oak.");
+    assert!(
+        out[1..].iter().all(|body| body["id"] == "c-1" && body["model"] == "gpt-4o"),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn an_error_within_a_stream_is_one_that_sdks_raise() {
+    let failure = Failure::new(400, "answer_blocked", "stopped").param("input");
+    for (name, at) in [
+        ("openai-chat", "/error"),
+        ("openai-completions", "/error"),
+        ("openai-responses", "/error"),
+        ("anthropic-messages", "/error"),
+    ] {
+        let event = Relay::new(&Guard::new(), name, true).error(&failure);
+        let body: Value = serde_json::from_str(&event.data).expect("JSON");
+        let error = body.pointer(at).expect("an error");
+        assert_eq!(
+            (&error["message"], &error["code"]),
+            (&json!("stopped"), &json!("answer_blocked")),
+            "{name}"
+        );
+        let is_named = ["openai-responses", "anthropic-messages"].contains(&name);
+        assert_eq!(event.name, if is_named { "error" } else { "" });
+        assert_eq!(body.get("type"), is_named.then_some(&json!("error")));
+    }
+}
+
+#[test]
 fn errors_have_the_providers_own_form() {
     let failure = Failure::new(429, "over_limit", "too much").param("model").retry_after(3);
     let openai = error_body(crate::protocols::Provider::OpenAi, &failure, "r-1");
