@@ -88,7 +88,7 @@ fn a_held_request_passes_once_after_a_person_released_it() {
     let model = Model::saying("hello");
     let home = Home::new(&model.url(), "");
     let key = home.key("k");
-    let inspected = home.run(&["guard", "check", ATTACK, "--format", "json"]);
+    let inspected = home.run(&["guard", "check", ATTACK, "--fail-on", "block", "--format", "json"]);
     assert_eq!(inspected.status.code(), Some(1));
     let inspected: Value = serde_json::from_slice(&inspected.stdout).unwrap();
     let rules: String = inspected["findings"]
