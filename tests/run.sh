@@ -37,7 +37,7 @@ sdks() {
 tests() {
     cargo build --locked --workspace
     if cargo nextest --version >/dev/null 2>&1; then
-        cargo nextest run --locked --workspace
+        cargo nextest run --locked --workspace --no-fail-fast
     else
         printf '\n!! cargo-nextest is not installed: the same tests run, more slowly, by cargo test\n'
         cargo test --locked --workspace --all-targets
