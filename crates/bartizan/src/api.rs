@@ -52,13 +52,18 @@ impl fmt::Debug for Server {
 impl Api {
     /// The running server's, or the directory's own.
     pub(crate) async fn reach(config: &Config, verb: &str, cx: &Cx) -> anyhow::Result<Self> {
-        let socket = lock::socket(&config.data_dir);
-        if UnixStream::connect(&socket).await.is_ok() {
-            return Ok(Self::Socket(socket));
+        if let Some(running) = Self::running(config).await {
+            return Ok(running);
         }
         let house = House::open(&at_rest(config, verb), verb, cx).await?;
         let router = bartizan_console::router(&house.admin, Trust::Local);
         Ok(Self::Local(Box::new(house), router))
+    }
+
+    /// The running server's, where one answers.
+    pub(crate) async fn running(config: &Config) -> Option<Self> {
+        let socket = lock::socket(&config.data_dir);
+        UnixStream::connect(&socket).await.ok().map(|_| Self::Socket(socket))
     }
 
     /// The server at a URL, which the person who names it trusts with the token.

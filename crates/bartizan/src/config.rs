@@ -553,7 +553,7 @@ mod tests {
         let keys = schema.keys();
         assert!(keys.len() > 60, "only {} keys were found", keys.len());
         for key in keys {
-            assert!(!key.node.help().is_empty(), "`{}` is not described", key.path.join("."));
+            assert!(!key.help.is_empty(), "`{}` is not described", key.path.join("."));
         }
     }
 }

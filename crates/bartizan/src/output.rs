@@ -134,9 +134,12 @@ pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
-/// What others wrote must not steer the terminal: control characters become `?`.
+/// What others wrote must not steer the terminal, nor turn a line around: control
+/// and direction characters become `?`.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    let turns = ['\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    let steers = |c: char| c.is_control() || turns.iter().any(|range| range.contains(&c));
+    text.chars().map(|c| if steers(c) { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -163,5 +166,6 @@ mod tests {
     #[test]
     fn a_name_cannot_steer_the_terminal() {
         assert_eq!(printed(Format::Human, &[("\x1b[2Ja", 1)]), "NAME   N\n?[2Ja  1\n");
+        assert_eq!(printable("a\u{9b}2J\u{202e}b"), "a?2J?b");
     }
 }

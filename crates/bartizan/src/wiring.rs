@@ -7,12 +7,12 @@ use bartizan_console::{Admin, Secret};
 use bartizan_core::Cx;
 use bartizan_gateway::{Gateway, Parts};
 use bartizan_guard::Guard;
-use bartizan_ledger::{Head, Ledger, Recovery};
+use bartizan_ledger::{Ledger, Recovery};
 use bartizan_net::{Client, Settings};
 use bartizan_policy::Authorizer;
 use bartizan_store::{Class, Store};
 
-use crate::{config::Config, lock::DirectoryLock, trouble::Hint};
+use crate::{config::Config, lock::DirectoryLock, restore, trouble::Hint};
 
 /// Every class of records, of every room.
 static CLASSES: std::sync::LazyLock<Vec<&'static Class>> = std::sync::LazyLock::new(|| {
@@ -40,7 +40,10 @@ impl House {
     pub(crate) async fn open(config: &Config, verb: &str, cx: &Cx) -> anyhow::Result<Self> {
         let lock = DirectoryLock::take(&config.data_dir, verb)?;
         let store = Store::open(&config.store, &config.data_dir, classes(), cx).await?;
-        let (ledger, recovery) = open_ledger(config, None, cx)?;
+        restore::finish(config)?;
+        let settings =
+            bartizan_ledger::Settings { origin: config.ledger.origin.clone(), previous: None };
+        let (ledger, recovery) = Ledger::open(&config.ledger_dir(), &settings, cx)?;
         let gateway = gateway(config, store, ledger, cx)?;
         Ok(Self { admin: Admin::new(gateway), recovery, token: None, _lock: lock })
     }
@@ -53,16 +56,6 @@ impl House {
         tokio::task::spawn_blocking(move || drop(self)).await?;
         Ok(())
     }
-}
-
-/// Opens the ledger of an installation.
-pub(crate) fn open_ledger(
-    config: &Config,
-    previous: Option<Head>,
-    cx: &Cx,
-) -> anyhow::Result<(Ledger, Recovery)> {
-    let settings = bartizan_ledger::Settings { origin: config.ledger.origin.clone(), previous };
-    Ok(Ledger::open(&config.ledger_dir(), &settings, cx)?)
 }
 
 fn gateway(config: &Config, store: Store, ledger: Ledger, cx: &Cx) -> anyhow::Result<Arc<Gateway>> {

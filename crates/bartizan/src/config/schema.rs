@@ -43,6 +43,8 @@ pub(crate) enum Kind<'a> {
 pub(crate) struct Key<'a> {
     pub(crate) path: Vec<String>,
     pub(crate) node: Node<'a>,
+    /// What it is for.
+    pub(crate) help: String,
 }
 
 impl Schema {
@@ -83,11 +85,18 @@ fn gather<'a>(node: Node<'a>, path: &mut Vec<String>, keys: &mut Vec<Key<'a>>) {
         Kind::Table(properties) => {
             properties.iter().for_each(|(name, schema)| below(name, schema));
         }
+        // What a map of plain values is for is said of the map.
+        Kind::Map(schema) if !matches!(Node::new(node.root, schema).kind(), Kind::Table(_)) => {
+            path.push("*".to_owned());
+            let value = Node::new(node.root, schema);
+            keys.push(Key { path: path.clone(), node: value, help: node.help() });
+            path.pop();
+        }
         Kind::Map(schema) => below("*", schema),
         Kind::List(schema) if matches!(Node::new(node.root, schema).kind(), Kind::Table(_)) => {
             below("0", schema);
         }
-        _ => keys.push(Key { path: path.clone(), node }),
+        _ => keys.push(Key { path: path.clone(), node, help: node.help() }),
     }
 }
 

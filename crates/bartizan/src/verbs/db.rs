@@ -18,6 +18,7 @@ use crate::{
     api::Api,
     lock::DirectoryLock,
     output::Outcome,
+    restore::Done,
     trouble::{Hint, trouble},
     wiring,
 };
@@ -68,7 +69,7 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
     match verb {
         Verb::Export { out, clear, tenant } => export(call, out, clear, tenant).await,
         Verb::Import { file } => import(call, file).await,
-        Verb::Restore { backup } => restore(call, backup).await,
+        Verb::Restore { backup } => restore(call, &backup).await,
         Verb::Backup { to } => {
             let to = std::path::absolute(to)?;
             work(call, "", json!({"work": "backup", "to": to})).await
@@ -197,41 +198,37 @@ async fn import(call: &Call<'_>, file: PathBuf) -> anyhow::Result<Outcome> {
     Ok(Outcome::Clean)
 }
 
-async fn restore(call: &Call<'_>, backup: PathBuf) -> anyhow::Result<Outcome> {
-    let mut config = call.config()?;
+async fn restore(call: &Call<'_>, backup: &Path) -> anyhow::Result<Outcome> {
+    let config = call.config()?;
     let _lock = DirectoryLock::take(&config.data_dir, "db restore")?;
-    // The old ledger is kept whole beside the new one, which names its head.
-    let previous = if config.ledger_dir().exists() {
-        let (ledger, _) = wiring::open_ledger(&config, None, call.cx).hint("a ledger that does not verify is kept as it is: move its folder away by hand, and restore again")?;
-        let head = ledger.head();
-        drop(ledger);
-        Some(head)
-    } else {
-        None
-    };
-    let restored =
-        bartizan_store::restore(&config.store, &backup, &config.data_dir, call.cx).await?;
-    let mut kept = None;
-    if let Some(head) = &previous {
-        let aside = config.data_dir.join(format!("ledger-{}", call.cx.now().millis()));
-        std::fs::rename(config.ledger_dir(), &aside)
-            .with_context(|| format!("cannot move the old ledger to `{}`", aside.display()))?;
-        kept = Some(aside);
-        let base = head.origin.split("/restored-").next().unwrap_or(&head.origin).to_owned();
-        config.ledger.origin = format!("{base}/restored-{}", call.cx.now().millis() / 1000);
-    }
-    let (ledger, _) = wiring::open_ledger(&config, previous.clone(), call.cx)?;
-    let head = ledger.head();
-    drop(ledger);
-    let result = json!({
-        "restored": backup, "replaced": restored.replaced, "erased_again": restored.erased_again,
-        "old_ledger": kept, "old_size": previous.as_ref().map(|head| head.size), "ledger": head.origin,
-    });
-    call.out().one(&result, |_| {
-        let old = previous.as_ref().map_or(String::new(), |head| {
-            format!("; its first entry names the old head of size {}", head.size)
-        });
-        format!("restored `{}`; the ledger goes on as `{}`{old}", backup.display(), head.origin)
-    })?;
+    let done = crate::restore::restore(&config, backup, call.cx).await?;
+    call.out().one(&done, restored)?;
     Ok(Outcome::Clean)
+}
+
+fn restored(done: &Done) -> String {
+    let mut lines = vec![format!("restored `{}`", done.restored.display())];
+    if let Some(replaced) = &done.replaced {
+        lines.push(format!("the database before is kept as `{}`", replaced.display()));
+    }
+    match (&done.old_ledger, done.old_size) {
+        (Some(folder), Some(size)) => lines.push(format!(
+            "the ledger goes on as `{}`; its first entry names the old head of size {size}, kept in `{}`",
+            done.ledger,
+            folder.display()
+        )),
+        _ => lines.push(format!("the ledger begins as `{}`", done.ledger)),
+    }
+    lines.push(format!("its key, for those who verify it: {}", done.key));
+    if done.erased_again > 0 {
+        lines
+            .push(format!("{} tenants that were erased since are erased again", done.erased_again));
+    }
+    if done.erasures_unknown {
+        lines.push(
+            "the database before could not be read: erase again the tenants that were erased since the backup"
+                .to_owned(),
+        );
+    }
+    lines.join("\n")
 }

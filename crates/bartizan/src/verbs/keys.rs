@@ -6,7 +6,10 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::{Call, Whose, cell};
-use crate::{api::encoded, output::Outcome};
+use crate::{
+    api::encoded,
+    output::{Outcome, printable},
+};
 
 /// Make, list and end the keys by which applications prove who they are.
 #[derive(Debug, Subcommand)]
@@ -147,8 +150,9 @@ fn show(call: &Call<'_>, verb: &str, answer: &Value) -> anyhow::Result<()> {
                 "there are no keys; `bartizan keys create NAME` makes one",
             )
         }
-        "revoke" => out
-            .one(answer, |key| format!("revoked `{}` ({})", cell(key, "/name"), cell(key, "/id"))),
+        "revoke" => out.one(answer, |key| {
+            format!("revoked `{}` ({})", printable(&cell(key, "/name")), cell(key, "/id"))
+        }),
         _ => out.one(answer, |made| {
             format!(
                 "{}\nid {}; shown this once, keep it safe",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Call, cell};
 use crate::{
-    output::Outcome,
+    output::{Outcome, printable},
     trouble::{Hint, trouble},
 };
 
@@ -180,13 +180,14 @@ async fn entries(
                 let time = entry.pointer("/entry/time").and_then(Value::as_i64).unwrap_or(0);
                 let at = bartizan_core::Timestamp::from_millis(time);
                 let body = entry.pointer("/entry/body").cloned().unwrap_or_default();
-                out.text(&format!(
-                    "{} {at} {} {} {} {body}\n",
+                let line = format!(
+                    "{} {at} {} {} {} {body}",
                     cell(entry, "/index"),
                     cell(entry, "/entry/kind"),
                     cell(entry, "/entry/actor"),
                     cell(entry, "/entry/subject")
-                ))?;
+                );
+                out.text(&(printable(&line) + "\n"))?;
             }
         }
         next = page.get("next").and_then(Value::as_u64);

@@ -168,7 +168,9 @@ impl dyn Protocol {
         Ok(Call {
             stream: body.get("stream") == Some(&Value::Bool(true)),
             tokens_out_max: self.tokens_out_max(&body),
-            choices: body.get("n").and_then(Value::as_u64).unwrap_or(1),
+            choices: parts::number(&body, &["n"])
+                .max(parts::number(&body, &["best_of"]))
+                .unwrap_or(1),
             wants_usage: body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true)),
             protocol: self,
             model,

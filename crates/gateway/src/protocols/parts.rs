@@ -204,7 +204,10 @@ pub(super) fn openai_content(value: &mut Value, at: &str, channel: Channel, walk
 pub(super) fn openai_part(part: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
     walk.fields(part, at, channel, |walk, key, value, at| {
         match key {
-            "image_url" | "video_url" | "file_url" => any_url(value, at, channel, walk),
+            // Pictures, films, documents: servers add kinds as they learn them.
+            "url" => walk.url(value, at, channel),
+            "source" if value.is_object() => any_url(value, at, channel, walk),
+            key if key.ends_with("_url") => any_url(value, at, channel, walk),
             "file_id" => walk.reference(value, at, "file_id", channel),
             "file_data" => file_data(value, at, channel, walk),
             "file" | "input_audio" | "audio" => file(value, at, channel, walk),
@@ -221,11 +224,13 @@ fn any_url(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
         return walk.url(value, at, channel);
     }
     walk.fields(value, at, channel, |walk, key, value, at| {
-        let is_url = key == "url";
-        if is_url {
-            walk.url(value, at, channel);
+        match key {
+            "url" => walk.url(value, at, channel),
+            "data" => walk.binary(value, at, "file", channel),
+            "file_id" => walk.reference(value, at, "file_id", channel),
+            _ => return false,
         }
-        is_url
+        true
     });
 }
 

@@ -104,6 +104,8 @@ fn a_call_knows_what_limits_need() {
     assert_eq!(call("openai-chat", &body).tokens_out_max, Some(7));
     body["max_completion_tokens"] = Value::Null;
     assert_eq!(call("openai-chat", &body).tokens_out_max, Some(100));
+    let known = call("openai-completions", &json!({"model": "m", "n": 2, "best_of": 5}));
+    assert_eq!(known.choices, 5);
     let known = call("anthropic-messages", &requests_of("anthropic-messages"));
     assert_eq!(known.system_texts(), ["Be kind.", "Be brief."]);
     assert_eq!(known.end_user.as_deref(), Some("u-1"));
