@@ -358,7 +358,7 @@ mod tests {
     fn what_cannot_be_judged_is_refused_with_its_place() {
         let step = |rest: &str| format!("[[step]]\nname = \"n\"\nsay = \"x\"\n{rest}");
         refused("", "missing field `step`");
-        refused("step = []", "missing field");
+        refused("step = []", "unknown field `step`");
         refused(&step(""), "step `n`: needs either `expect`");
         refused(&step("expect = {}"), "silence would pass");
         refused(&step("harm = {}"), "`harm` needs");
