@@ -56,7 +56,7 @@ impl Wrong {
     pub(crate) fn hint(&self) -> String {
         let hints = self.problems.iter().find_map(|problem| problem.hint.clone());
         hints.unwrap_or_else(|| {
-            "`docs/reference/configuration.md` lists every key; `bartizan doctor --config` shows what is in force".to_owned()
+            "`docs/reference/configuration.md` lists every key; `bartizan doctor --effective` shows what is in force".to_owned()
         })
     }
 }
