@@ -547,6 +547,25 @@ mod tests {
         assert!(shown.contains("http://(not shown)@h/v1"), "{shown}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_and_any_variable_is_accepted_or_refused(
+            text in ".{0,200}", key in "[a-z_.]{0,20}", value in ".{0,20}", name in "[A-Z_0-9]{0,30}",
+        ) {
+            let schema = Schema::of::<Config>();
+            for toml in [&text, &format!("{key} = {value}"), &format!("[routes.{key}]\nmodels = [{value:?}]")] {
+                let Ok(mut tree) = layers::file(Path::new("b.toml"), toml) else { continue };
+                let _named = layers::environment(&mut tree, &schema, "BARTIZAN_X", &name, &value);
+                let problems = problem::check(&tree, schema.root());
+                let read = serde_path_to_error::deserialize::<_, Config>(tree.to_json());
+                // What the types refuse is refused with its place, before or now.
+                if let Err(error) = read && problems.is_empty() {
+                    proptest::prop_assert!(unread(&tree, &error).to_string().contains("cannot be used"));
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_key_has_a_description() {
         let schema = Schema::of::<Config>();

@@ -55,5 +55,9 @@ async fn reach(route: &str, target: &TargetConfig, allow: &Allow) -> Found {
     }
     let refused = addresses.iter().find_map(|address| allow.check(bare, *address).err());
     let why = refused.map_or_else(|| "it has no address".to_owned(), |error| error.to_string());
-    Found::bad(WHAT, format!("route `{route}`: {why}"), "list it in `net.allow` if it is meant")
+    Found::bad(
+        WHAT,
+        format!("route `{route}`: {why}"),
+        "give the route another target if it is not",
+    )
 }
