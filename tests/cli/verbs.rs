@@ -405,8 +405,9 @@ fn texts_are_inspected_in_order_and_the_exit_code_is_as_asked() {
         NOWHERE,
         "[routes.chat.rules.GD001]\nmode = \"off\"\n[routes.chat.rules.GD002]\nmode = \"off\"\n",
     );
-    ends(&home, 0, &["guard", "check", ATTACK]);
-    ends(&home, 1, &["guard", "check", ATTACK, "--fail-on", "hold"]);
+    ends(&home, 1, &["guard", "check", ATTACK]);
+    ends(&home, 1, &["guard", "check", ATTACK, "--fail-on", "block"]);
+    ends(&home, 0, &["guard", "check", ATTACK, "--fail-on", "never"]);
     ends(&home, 0, &["guard", "check", "How do I bake bread?", "--fail-on", "annotate"]);
     let lenient = home.json(&["guard", "check", ATTACK, "--route", "chat"]);
     assert_eq!(lenient["verdict"], "allow", "{lenient}");
@@ -419,7 +420,7 @@ fn texts_are_inspected_in_order_and_the_exit_code_is_as_asked() {
         .collect();
     fs::write(&file, &texts).unwrap();
     let file = file.display().to_string();
-    let (out, _) = ends(&home, 0, &["guard", "check", "--jsonl", &file]);
+    let (out, _) = ends(&home, 0, &["guard", "check", "--fail-on", "never", "--jsonl", &file]);
     let judged = lines(&out);
     assert_eq!(judged.len(), 1200);
     for (i, one) in judged.iter().enumerate() {
@@ -430,7 +431,7 @@ fn texts_are_inspected_in_order_and_the_exit_code_is_as_asked() {
     assert_eq!(judged[0]["findings"][0]["span"]["start"], 0);
     texts += "{\"id\": 1}\n";
     fs::write(&file, texts).unwrap();
-    let (out, _) = ends(&home, 1, &["guard", "check", "--jsonl", &file]);
+    let (out, _) = ends(&home, 1, &["guard", "check", "--fail-on", "never", "--jsonl", &file]);
     let last = lines(&out).pop().unwrap();
     assert_eq!(last["line"], 1201, "{last}");
     let mut child = command(home.dir.path())

@@ -31,8 +31,7 @@ const BATCH_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) enum Verb {
     /// Inspect a text, standard input, or a file of JSON Lines.
     ///
-    /// Exit code 0 when every text was judged, whatever the verdicts; 1 when one was as
-    /// strict as `--fail-on`, or a line could not be judged.
+    /// Exit code 1 when a verdict was as strict as `--fail-on`, or a line could not be judged.
     Check(Check),
     /// List the rules.
     Rules,
@@ -50,10 +49,9 @@ pub(crate) struct Check {
     /// input. A line with `id`, `verdict` and `findings` is written for each, in order.
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     jsonl: Option<PathBuf>,
-    /// End with exit code 1 when a verdict is this strict or stricter: `annotate`,
-    /// `redact`, `hold` or `block`.
-    #[arg(long, value_name = "VERDICT", value_parser = verdict)]
-    fail_on: Option<Verdict>,
+    /// End with exit code 1 when a verdict is this strict or stricter.
+    #[arg(long, value_name = "VERDICT", value_enum, default_value_t)]
+    fail_on: FailOn,
     /// Under the rules of this route of the configuration.
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
@@ -63,11 +61,16 @@ fn channel(text: &str) -> Result<Channel, String> {
     serde_json::from_value(Value::from(text)).map_err(|error| error.to_string())
 }
 
-fn verdict(text: &str) -> Result<Verdict, String> {
-    Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == text).ok_or_else(|| {
-        let known = Verdict::ALL.map(Verdict::as_str).join("`, `");
-        format!("expected one of `{known}`")
-    })
+/// From which verdict on the exit code is 1.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum FailOn {
+    Annotate,
+    Redact,
+    #[default]
+    Hold,
+    Block,
+    /// The exit code says only whether every text was judged.
+    Never,
 }
 
 /// One text of many.
@@ -154,7 +157,13 @@ fn one(call: &Call<'_>, inspector: &Inspector, check: &Check) -> anyhow::Result<
 
 impl Check {
     fn fails(&self, verdict: Verdict) -> bool {
-        self.fail_on.is_some_and(|strict| verdict >= strict)
+        match self.fail_on {
+            FailOn::Annotate => verdict >= Verdict::Annotate,
+            FailOn::Redact => verdict >= Verdict::Redact,
+            FailOn::Hold => verdict >= Verdict::Hold,
+            FailOn::Block => verdict >= Verdict::Block,
+            FailOn::Never => false,
+        }
     }
 }
 
