@@ -239,10 +239,13 @@ impl Sources {
         if !problems.is_empty() {
             return refuse(problems);
         }
-        match serde_path_to_error::deserialize(tree.to_json()) {
-            Ok(config) => Ok(Loaded { config, file, tree }),
-            Err(error) => refuse(vec![unread(&tree, &error)]),
+        let config: Config = serde_path_to_error::deserialize(tree.to_json())
+            .or_else(|error| refuse(vec![unread(&tree, &error)]))?;
+        let problems = addresses(&config, &tree);
+        if !problems.is_empty() {
+            return refuse(problems);
         }
+        Ok(Loaded { config, file, tree })
     }
 
     fn read(&self) -> anyhow::Result<(Option<PathBuf>, Tree)> {
@@ -312,6 +315,32 @@ fn refuse<T>(problems: Vec<Problem>) -> anyhow::Result<T> {
     let wrong = Wrong { problems };
     let hint = wrong.hint();
     Err(wrong).hint(hint)
+}
+
+/// Addresses to listen on that cannot be any.
+fn addresses(config: &Config, tree: &Tree) -> Vec<Problem> {
+    let listeners = [("data", &config.data.listen), ("admin", &config.admin.listen)];
+    let wrong = listeners.into_iter().filter(|(_, text)| !is_address(text));
+    wrong
+        .map(|(table, text)| Problem {
+            origin: tree.origin_of(&[table.to_owned(), "listen".to_owned()]),
+            key: Some(format!("{table}.listen")),
+            what: format!(
+                "is `{}`: expected an address with a port, such as `127.0.0.1:8480`",
+                crate::output::printable(bartizan_core::json::clip(text, 60))
+            ),
+            hint: None,
+        })
+        .collect()
+}
+
+/// `127.0.0.1:8480`, `[::1]:8480`, `localhost:8480`.
+fn is_address(text: &str) -> bool {
+    let named = text.rsplit_once(':').is_some_and(|(host, port)| {
+        let of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        !host.is_empty() && host.chars().all(of_name) && port.parse::<u16>().is_ok()
+    });
+    named || text.parse::<std::net::SocketAddr>().is_ok()
 }
 
 /// What the types refuse although the schema did not.
@@ -496,6 +525,28 @@ mod tests {
             "b.toml:6: `routes.chat.rules.GD001.mode` cannot be used: unknown variant `enforced`, expected one of `enforce`, `monitor`, `off`"
         ];
         refused(&format!("{ROUTE}[routes.chat.rules.GD001]\nmode = \"enforced\""), &[], &e);
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_before_anything_listens() {
+        let e = expect_test::expect![
+            "b.toml:2: `admin.listen` is `127.0.0.1:99999`: expected an address with a port, such as `127.0.0.1:8480`"
+        ];
+        refused("[admin]\nlisten = \"127.0.0.1:99999\"", &[], &e);
+        for right in ["127.0.0.1:0", "[::1]:8480", "localhost:80", "0.0.0.0:1"] {
+            assert!(is_address(right), "{right}");
+        }
+        for wrong in ["", "8480", ":8480", "localhost", "::1:8480:x", "a b:80", "1.2.3.4:-1"] {
+            assert!(!is_address(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn half_a_table_from_the_environment_is_named_after_its_variable() {
+        let e = expect_test::expect![
+            "environment BARTIZAN_DATA__TLS__CERTIFICATE: `data.tls` cannot be used: missing field `key`"
+        ];
+        refused("", &[("BARTIZAN_DATA__TLS__CERTIFICATE", "x")], &e);
     }
 
     #[test]

@@ -119,7 +119,9 @@ impl Tree {
         }
         match &mut self.shape {
             Shape::Table(table) => {
-                table.entry(name.clone()).or_insert_with(Self::empty).set(rest, value)
+                let origin = value.origin.clone();
+                let fresh = || Self { origin, ..Self::empty() };
+                table.entry(name.clone()).or_insert_with(fresh).set(rest, value)
             }
             Shape::Leaf(_) | Shape::List(_) => Ok(()),
         }
