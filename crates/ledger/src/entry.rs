@@ -1,9 +1,9 @@
 //! An entry, and the proof that it is on disk under a signed checkpoint.
 
 use bartizan_core::{Cx, Id, constants::LEDGER_ENTRY_BYTES_MAX, json};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::Error;
+use crate::{Error, canonical};
 
 /// Something that happened, as the ledger keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,22 +54,43 @@ impl Entry {
     /// The bytes of the leaf: canonical JSON, stamped with an id and the time.
     pub(crate) fn encode(&self, cx: &Cx) -> Result<(Id, Vec<u8>), Error> {
         let id = Id::new(cx);
-        let value = json!({
-            "v": 1, "id": id, "time": cx.now().millis(), "kind": self.kind, "tenant": self.tenant,
-            "actor": self.actor, "subject": self.subject, "body": self.body,
-        });
-        let bytes =
-            json::canonical(&value).map_err(|problem| Error::Entry { problem })?.into_bytes();
+        let refuse = |problem| Error::Entry { problem };
+        let body = Value::Object(self.body.clone());
+        let body = json::canonical(&body).map_err(refuse)?;
+        let quoted = |text: &str| Value::from(text).to_string();
+        // The members in the order of RFC 8785.
+        let text = format!(
+            r#"{{"actor":{},"body":{body},"id":"{id}","kind":{},"subject":{},"tenant":{},"time":{},"v":1}}"#,
+            quoted(&self.actor),
+            quoted(&self.kind),
+            quoted(&self.subject),
+            quoted(&self.tenant),
+            cx.now().millis(),
+        );
+        let bytes = text.into_bytes();
         if bytes.len() > LEDGER_ENTRY_BYTES_MAX {
             let problem =
                 format!("it is {} bytes, and at most {LEDGER_ENTRY_BYTES_MAX} fit", bytes.len());
-            return Err(Error::Entry { problem });
+            return Err(refuse(problem));
         }
+        // What the verifier would refuse must never get in.
+        canonical::check(&bytes).map_err(refuse)?;
         Ok((id, bytes))
     }
 }
 
 /// The proof that a value is in the ledger, on disk. Minted here alone.
+///
+/// It cannot be made elsewhere:
+/// ```compile_fail,E0451
+/// let forged = bartizan_ledger::Sealed { value: 1, id: todo!(), index: 0 };
+/// ```
+/// nor used twice:
+/// ```compile_fail,E0599
+/// fn twice(sealed: bartizan_ledger::Sealed<bartizan_ledger::Entry>) {
+///     let copy: bartizan_ledger::Sealed<_> = sealed.clone();
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct Sealed<T> {

@@ -1,141 +1,285 @@
 //! The journal: what was acknowledged since the tiles were last written.
 //!
-//! A file of records, each `length: u32 big-endian`, `kind: u8`, `payload`. A batch
-//! is its entries (kind `E`) followed by the signed checkpoint that covers them
-//! (kind `C`), written at once and flushed to the disk once. The first record (kind
-//! `B`) is the tree's size at which the journal begins, as 8 bytes big-endian.
+//! A header, then batches. A batch is written at once, flushed once, and the next one
+//! is not begun before: so a crash leaves at most one unfinished batch, at the end.
+//! Each batch carries its length and digest, so that an unfinished one is told apart
+//! from one that was altered. The layout is in `docs/reference/ledger-format.md`.
 
 use bartizan_core::constants::LEDGER_ENTRY_BYTES_MAX;
 
+use crate::tree::sha256;
+
 pub(crate) const FILE: &str = "journal";
-const BASE: u8 = b'B';
-const ENTRY: u8 = b'E';
-const CHECKPOINT: u8 = b'C';
-/// A record's length and kind.
-const HEAD: usize = 5;
+const MAGIC: &[u8] = b"bartizan journal 1\n";
+/// Magic, and the size of the tree at which the journal begins.
+pub(crate) const HEAD: usize = MAGIC.len() + 8;
+/// Body length, number of entries, index of the first, digest of the body, check.
+const BATCH_HEAD: usize = 4 + 4 + 8 + 32 + CHECK;
+/// Bytes of the digest over a batch's own head.
+const CHECK: usize = 8;
+/// LIMIT: the largest body of a batch. The writer stops filling one at half of this.
+pub(crate) const BODY_BYTES_MAX: usize = 8 << 20;
+/// The unit in which a disk writes or does not.
+const SECTOR: usize = 512;
+/// A batch's first byte is zero in any case, so a sector's part must have more to tell.
+const UNWRITTEN_MIN: usize = 2;
+
+/// One write: entries, and the signed checkpoint that covers them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Batch<'a> {
+    /// The first entry's index.
+    pub(crate) first: u64,
+    pub(crate) entries: Vec<&'a [u8]>,
+    pub(crate) note: &'a str,
+}
 
 /// What a journal holds up to its last whole batch.
 #[derive(Debug, Default)]
-pub(crate) struct Contents {
+pub(crate) struct Contents<'a> {
     pub(crate) base: u64,
-    pub(crate) entries: Vec<Vec<u8>>,
-    /// Each checkpoint, and how many of the entries it covers.
-    pub(crate) checkpoints: Vec<(usize, String)>,
-    /// The bytes of whole batches; what follows was never acknowledged.
-    pub(crate) whole: usize,
-    /// Entries after the last checkpoint.
+    pub(crate) batches: Vec<Batch<'a>>,
+    /// Entries of the unfinished batch at the end, one at least when there is one.
     pub(crate) torn: usize,
 }
 
+/// An empty journal.
 pub(crate) fn begin(base: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    put(&mut out, BASE, &base.to_be_bytes());
+    let mut out = MAGIC.to_vec();
+    out.extend(base.to_be_bytes());
     out
 }
 
-pub(crate) fn batch<'a>(entries: impl Iterator<Item = &'a [u8]>, checkpoint: &str) -> Vec<u8> {
-    let mut out = Vec::new();
+/// The bytes of a batch. Entries are of at most 65,535 bytes, and fit [`BODY_BYTES_MAX`].
+pub(crate) fn batch<'a>(
+    first: u64,
+    entries: impl ExactSizeIterator<Item = &'a [u8]>,
+    note: &str,
+) -> Vec<u8> {
+    let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+    let mut body = Vec::new();
     for entry in entries {
-        put(&mut out, ENTRY, entry);
+        put_entry(&mut body, entry);
     }
-    put(&mut out, CHECKPOINT, checkpoint.as_bytes());
+    body.extend(note.as_bytes());
+    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    let mut out = Vec::with_capacity(BATCH_HEAD + body.len());
+    out.extend(length.to_be_bytes());
+    out.extend(count.to_be_bytes());
+    out.extend(first.to_be_bytes());
+    out.extend(sha256(&body));
+    let check = sha256(&out);
+    out.extend(check.iter().take(CHECK));
+    out.extend(body);
     out
 }
 
-fn put(out: &mut Vec<u8>, kind: u8, payload: &[u8]) {
-    let length =
-        u32::try_from(payload.len()).expect("INVARIANT: entries and notes are at most 64 KiB");
+/// An entry as bundles and batches have it: its length in 16 bits, and its bytes.
+pub(crate) fn put_entry(out: &mut Vec<u8>, entry: &[u8]) {
+    let length = u16::try_from(entry.len()).expect("INVARIANT: an entry is checked when it comes");
+    debug_assert!(entry.len() <= LEDGER_ENTRY_BYTES_MAX);
     out.extend(length.to_be_bytes());
-    out.push(kind);
-    out.extend(payload);
+    out.extend(entry);
 }
 
-/// Reads a journal. A record that is cut off ends it: that is how a crash in the
-/// middle of a write looks, and nothing behind it was acknowledged.
+/// Takes an entry off the front.
+pub(crate) fn take_entry<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let (entry, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    *bytes = rest;
+    Some(entry)
+}
+
+/// Reads a journal. An unfinished batch at its end is dropped: that is how a crash in
+/// the middle of a write looks, and nothing of it was acknowledged.
 ///
 /// # Errors
 /// Says what stands where no crash can have put it.
-pub(crate) fn read(bytes: &[u8]) -> Result<Contents, String> {
-    let mut contents = Contents::default();
-    let mut at = 0;
-    let mut first = true;
-    let mut covered = 0;
-    while let Some((kind, payload, next)) = record(bytes, at)? {
-        match (first, kind) {
-            (true, BASE) => {
-                let base = payload.try_into().map_err(|_| "its base is malformed".to_owned())?;
-                contents.base = u64::from_be_bytes(base);
-                contents.whole = next;
+pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, String> {
+    let base = bytes
+        .strip_prefix(MAGIC)
+        .and_then(|rest| rest.first_chunk::<8>())
+        .ok_or("it does not begin as a journal does")?;
+    let mut contents = Contents { base: u64::from_be_bytes(*base), ..Contents::default() };
+    let (mut at, mut next) = (HEAD, contents.base);
+    while at < bytes.len() {
+        match batch_at(bytes, at)? {
+            Found::Unfinished { entries } => {
+                contents.torn = entries.max(1);
+                break;
             }
-            (false, ENTRY) => contents.entries.push(payload.to_vec()),
-            (false, CHECKPOINT) => {
-                let note = std::str::from_utf8(payload)
-                    .map_err(|_| format!("the checkpoint at byte {at} is no text"))?;
-                covered = contents.entries.len();
-                contents.checkpoints.push((covered, note.to_owned()));
-                contents.whole = next;
+            Found::Whole { batch, end } => {
+                if batch.first != next {
+                    return Err(format!(
+                        "the batch at byte {at} begins with entry {}, and {next} is due",
+                        batch.first
+                    ));
+                }
+                let count = u64::try_from(batch.entries.len()).unwrap_or(u64::MAX);
+                next = next.checked_add(count).ok_or("its indices overflow")?;
+                at = end;
+                contents.batches.push(batch);
             }
-            _ => return Err(format!("byte {at} begins no record that belongs there")),
         }
-        first = false;
-        at = next;
     }
-    contents.torn = contents.entries.len() - covered;
-    contents.entries.truncate(covered);
     Ok(contents)
 }
 
-/// A record's kind, its payload, and where the next one begins.
-type Record<'a> = (u8, &'a [u8], usize);
+enum Found<'a> {
+    Whole { batch: Batch<'a>, end: usize },
+    Unfinished { entries: usize },
+}
 
-/// The record at a place; nothing where the file ends or the record is cut.
-fn record(bytes: &[u8], at: usize) -> Result<Option<Record<'_>>, String> {
-    let Some(head) = bytes.get(at..at + HEAD) else { return Ok(None) };
-    let &[a, b, c, d, kind] = head else { return Ok(None) };
-    let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-    // A torn write leaves a prefix, or, where the file system had grown the file
-    // before the data arrived, zeros.
-    if bytes.get(at..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0)) {
-        return Ok(None);
+/// A batch's own head, once its check holds.
+struct BatchHead {
+    length: usize,
+    count: usize,
+    first: u64,
+    digest: [u8; 32],
+}
+
+fn batch_at(bytes: &[u8], at: usize) -> Result<Found<'_>, String> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let Some((head, after)) = rest.split_first_chunk::<BATCH_HEAD>() else {
+        return Ok(Found::Unfinished { entries: 0 });
+    };
+    let Some(head) = batch_head(head) else {
+        let is_one_batch = rest.len() <= BATCH_HEAD + BODY_BYTES_MAX;
+        if is_one_batch && has_unwritten(bytes, at, at + BATCH_HEAD) {
+            return Ok(Found::Unfinished { entries: 0 });
+        }
+        return Err(format!("the head of the batch at byte {at} was altered"));
+    };
+    let start = at + BATCH_HEAD;
+    let Some(body) = after.get(..head.length) else {
+        return Ok(Found::Unfinished { entries: head.count });
+    };
+    let end = start + head.length;
+    if sha256(body) != head.digest {
+        // The sector in which the body begins was written, since the head is there.
+        let second = start.div_ceil(SECTOR) * SECTOR;
+        if end == bytes.len() && has_unwritten(bytes, second, end) {
+            return Ok(Found::Unfinished { entries: head.count });
+        }
+        return Err(format!("the batch at byte {at} was altered"));
     }
-    if length > LEDGER_ENTRY_BYTES_MAX {
-        return Err(format!("the record at byte {at} claims {length} bytes"));
+    let batch = split(&head, body).ok_or_else(|| format!("the batch at byte {at} is malformed"))?;
+    Ok(Found::Whole { batch, end })
+}
+
+fn batch_head(bytes: &[u8; BATCH_HEAD]) -> Option<BatchHead> {
+    let (fields, check) = bytes.split_at_checked(BATCH_HEAD - CHECK)?;
+    if sha256(fields).get(..CHECK)? != check {
+        return None;
     }
-    let start = at + HEAD;
-    Ok(bytes.get(start..start + length).map(|payload| (kind, payload, start + length)))
+    let (length, fields) = fields.split_first_chunk::<4>()?;
+    let (count, fields) = fields.split_first_chunk::<4>()?;
+    let (first, fields) = fields.split_first_chunk::<8>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let count = usize::try_from(u32::from_be_bytes(*count)).ok()?;
+    if length > BODY_BYTES_MAX || count == 0 {
+        return None;
+    }
+    let digest = *fields.first_chunk()?;
+    Some(BatchHead { length, count, first: u64::from_be_bytes(*first), digest })
+}
+
+fn split<'a>(head: &BatchHead, mut body: &'a [u8]) -> Option<Batch<'a>> {
+    let mut entries = Vec::new();
+    for _ in 0..head.count {
+        entries.push(take_entry(&mut body)?);
+    }
+    Some(Batch { first: head.first, entries, note: std::str::from_utf8(body).ok()? })
+}
+
+/// Whether a sector with any of `bytes[from..to]` is all zeros from `from` on: a disk
+/// that lost power leaves whole sectors so, and no whole batch has that.
+fn has_unwritten(bytes: &[u8], from: usize, to: usize) -> bool {
+    let mut start = from;
+    while start < to {
+        let end = (start / SECTOR + 1) * SECTOR;
+        let part = bytes.get(start..end.min(bytes.len())).unwrap_or_default();
+        if part.len() >= UNWRITTEN_MIN && part.iter().all(|byte| *byte == 0) {
+            return true;
+        }
+        start = end;
+    }
+    false
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail loudly")]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    fn three() -> (Vec<u8>, [usize; 3]) {
+        let mut bytes = begin(7);
+        bytes.extend(batch(7, [b"one".as_slice(), b"two"].into_iter(), "note 1"));
+        let first = bytes.len();
+        bytes.extend(batch(9, [b"three".as_slice()].into_iter(), "note 2"));
+        let second = bytes.len();
+        let long = vec![b'x'; 3000];
+        bytes.extend(batch(10, [long.as_slice()].into_iter(), "note 3"));
+        let third = bytes.len();
+        (bytes, [first, second, third])
+    }
+
     #[test]
     fn a_write_cut_at_any_byte_leaves_the_batches_before_it() {
-        let mut bytes = begin(7);
-        bytes.extend(batch([b"one".as_slice(), b"two"].into_iter(), "note 1"));
-        let whole = bytes.len();
-        bytes.extend(batch([b"three".as_slice()].into_iter(), "note 2"));
-        for end in whole..bytes.len() {
+        let (bytes, [first, second, third]) = three();
+        for end in HEAD..=third {
             let contents = read(&bytes[..end]).expect("a cut is no damage");
-            assert_eq!(
-                (contents.base, contents.whole, contents.entries.len()),
-                (7, whole, 2),
-                "cut at {end}"
-            );
+            let whole = [first, second, third].iter().filter(|at| **at <= end).count();
+            assert_eq!(contents.batches.len(), whole, "cut at {end}");
+            let is_clean = [HEAD, first, second, third].contains(&end);
+            assert_eq!(contents.torn == 0, is_clean, "cut at {end}");
         }
-        assert_eq!(
-            read(&bytes).expect("whole").checkpoints,
-            [(2, "note 1".into()), (3, "note 2".into())]
-        );
+        assert!(read(&bytes[..HEAD - 1]).is_err(), "a journal's head is never written in place");
+    }
+
+    #[test]
+    fn sectors_that_never_reached_the_disk_are_a_crash() {
+        let (bytes, [_, second, third]) = three();
+        for sector in second / SECTOR..third.div_ceil(SECTOR) {
+            let mut torn = bytes.clone();
+            let from = (sector * SECTOR).max(second);
+            torn[from..third.min((sector + 1) * SECTOR)].fill(0);
+            let contents = read(&torn).expect("no damage");
+            assert_eq!((contents.batches.len(), contents.torn), (2, 1), "sector {sector}");
+        }
+    }
+
+    #[test]
+    fn a_changed_bit_anywhere_is_damage_and_no_crash() {
+        let (bytes, _) = three();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut altered = bytes.clone();
+                altered[at] ^= 1 << bit;
+                // The base is held against the tiles by whoever reads the journal.
+                let is_base = (MAGIC.len()..HEAD).contains(&at);
+                assert!(read(&altered).is_err(), "bit {bit} of byte {at}, base: {is_base}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_taken_out_or_put_in_twice_is_damage() {
+        let (bytes, [first, second, _]) = three();
+        let without = [&bytes[..first], &bytes[second..]].concat();
+        assert!(read(&without).is_err());
+        let twice = [&bytes[..second], &bytes[first..]].concat();
+        assert!(read(&twice).is_err());
     }
 
     proptest! {
         #[test]
-        fn any_bytes_end_in_contents_or_a_problem(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_end_in_contents_or_a_problem(tail in proptest::collection::vec(any::<u8>(), 0..200), base in any::<u64>()) {
+            let mut bytes = begin(base);
+            bytes.extend(tail);
             if let Ok(contents) = read(&bytes) {
-                prop_assert!(contents.whole <= bytes.len());
+                prop_assert_eq!(contents.batches.len(), 0);
             }
         }
     }

@@ -1,43 +1,46 @@
-//! The ledger in use: one thread writes, in batches, with one flush a batch; what
-//! is acknowledged is on the disk under a signed checkpoint.
+//! The ledger in use: opened, appended to, read, proved.
 
 use std::{
-    fs::{self, File, TryLockError},
     future::Future,
-    io::{Seek, Write},
+    io,
     path::{Path, PathBuf},
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    task::{Context, Poll},
-    thread::JoinHandle,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, JoinHandle, Thread},
 };
 
-use bartizan_core::{Cx, Id};
+use bartizan_core::{Cx, json};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Entry, Error, Sealed, journal,
-    note::{Checkpoint, Head, SigningKey, VerifierKey},
-    proof,
-    state::{self, KEY, NEXT_KEY},
-    tiles::{self, Hashes, WIDTH, file_error},
-    tree::Hash,
+    Entry, Error, Sealed, cosigned,
+    disk::{Disk, Lock, RealDisk},
+    keys,
+    note::{Head, SigningKey, VerifierKey},
+    proof, settle,
+    shared::{Shared, State},
+    state::{self, Loaded},
+    tiles::file_error,
+    tree::{self, Hash},
+    writer::{Command, Request, Start, Tuning, Writer},
 };
 
-/// Entries that wait to be written; beyond it appending is refused, not delayed.
+/// LIMIT: entries that wait to be written; beyond it appending is refused, not delayed.
 const QUEUE: usize = 65_536;
-/// Entries of one batch at the most, so that a flush's latency stays bounded.
-const BATCH: usize = 2048;
-/// Entries in the journal before they move into tiles.
-const JOURNAL_ENTRIES_MAX: usize = 16_384;
+/// LIMIT: bytes of entries that wait to be written, so that large ones cannot take the memory.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Kinds that the ledger writes itself: another's could pass for a change of keys.
+const OWN_KINDS: &str = "ledger.";
 const LOCK: &str = "lock";
 
 /// What a ledger is opened with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The log's name, unique in the world, such as `bartizan/node-1`: no white space and no `+`.
+    /// The log's name, unique in the world, such as `bartizan/node-1`: no white space
+    /// and no `+`. A ledger that has entries keeps the name that it began with.
     pub origin: String,
     /// The head of the log that this one goes on from, after a restore.
     pub previous: Option<Head>,
@@ -47,53 +50,30 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovery {
     pub size: u64,
-    /// Entries that a crash cut off before they were acknowledged.
+    /// Entries that a crash cut off before they were acknowledged; one at least when
+    /// a write was cut, though its number may be lost with it.
     pub torn: usize,
     /// Whether the ledger was made just now.
     pub is_new: bool,
 }
 
-struct Request {
-    entry: Entry,
-    id: Id,
-    bytes: Vec<u8>,
-    reply: oneshot::Sender<Result<Sealed<Entry>, Error>>,
-}
-
-enum Command {
-    Append(Request),
-    Rotate(SigningKey, Request),
-}
-
-/// What readers see: acknowledged entries alone.
-#[derive(Debug)]
-struct Shared {
-    hashes: Hashes,
-    tail: Vec<Vec<u8>>,
-    tiled: u64,
-    head: Head,
-    note: String,
-    cosignatures: String,
-    verifier: VerifierKey,
-    /// Why nothing more is written.
-    broken: Option<Error>,
-}
-
-/// A ledger. Clones share it; it closes when the last one is dropped.
+/// A ledger. Clones share it; it closes when the last one is dropped, which waits for
+/// what is being written.
 #[derive(Clone)]
 pub struct Ledger(Arc<Inner>);
 
 struct Inner {
-    dir: PathBuf,
     cx: Cx,
+    shared: Arc<Shared>,
     sender: Option<mpsc::Sender<Command>>,
-    shared: Arc<RwLock<Shared>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Held while a cosignature is put beside others.
+    cosigning: Mutex<()>,
 }
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ledger").field("dir", &self.0.dir).finish_non_exhaustive()
+        f.debug_struct("Ledger").field("dir", &self.0.shared.dir).finish_non_exhaustive()
     }
 }
 
@@ -103,12 +83,12 @@ impl std::fmt::Debug for Ledger {
 pub struct Pending(oneshot::Receiver<Result<Sealed<Entry>, Error>>);
 
 impl Pending {
-    /// Blocks until the entry is on the disk.
+    /// Blocks the thread until the entry is on the disk.
     ///
     /// # Errors
     /// When it could not be written.
     pub fn wait(self) -> Result<Sealed<Entry>, Error> {
-        self.0.blocking_recv().unwrap_or(Err(Error::Closed))
+        block_on(self)
     }
 }
 
@@ -117,6 +97,27 @@ impl Future for Pending {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(cx).map(|sealed| sealed.unwrap_or(Err(Error::Closed)))
+    }
+}
+
+/// Wakes a thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits on this thread, with or without a runtime around it.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
     }
 }
 
@@ -146,108 +147,74 @@ impl Ledger {
     /// When another process holds it, its files cannot be used, or what is in it
     /// does not verify: then nothing is changed.
     pub fn open(dir: &Path, settings: &Settings, cx: &Cx) -> Result<(Self, Recovery), Error> {
-        fs::create_dir_all(dir).map_err(|e| file_error(dir, e))?;
-        let lock = lock(dir)?;
-        let contents = state::read(dir)?;
-        let is_new = contents.checkpoint.is_none();
-        state::settle_rotation(dir, &contents)?;
-        let key = state::key(dir, &settings.origin, is_new, cx)?;
-        let head = state::head(&contents, &settings.origin);
-        if let Some(checkpoint) = &contents.checkpoint
-            && !checkpoint.is_signed_by(&key.verifier())
-        {
-            let problem =
-                format!("the newest checkpoint (size {}) is not signed by `{KEY}`", head.size);
-            return Err(Error::Damaged { path: dir.display().to_string(), problem });
-        }
-        let recovery = Recovery { size: head.size, torn: contents.torn, is_new };
-        let state::Contents { hashes, tail, tiled, note, .. } = contents;
-        state::materialise(dir, tiled, &hashes, &tail, &note)?;
-        let shared = Shared {
-            tiled: head.size,
-            tail: Vec::new(),
-            hashes,
-            head,
-            note,
-            cosignatures: String::new(),
-            verifier: key.verifier(),
-            broken: None,
-        };
-        let ledger = Self::start(dir, cx, key, shared, lock)?;
-        if is_new {
-            let mut entry = Entry::new("ledger.opened").actor("bartizan").subject(&settings.origin);
-            if let Some(previous) = &settings.previous {
-                let previous = json!({"origin": previous.origin, "size": previous.size, "root": STANDARD.encode(previous.root)});
-                entry = entry.with("previous", previous);
-            }
-            let _opened = ledger.append(entry)?.wait_thread()?;
-        }
-        Ok((ledger, recovery))
+        Self::open_on(Arc::new(RealDisk), dir, settings, Tuning::default(), cx)
     }
 
-    fn start(
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
         dir: &Path,
+        settings: &Settings,
+        tuning: Tuning,
         cx: &Cx,
-        key: SigningKey,
-        shared: Shared,
-        lock: File,
-    ) -> Result<Self, Error> {
-        let path = dir.join(journal::FILE);
-        let mut file =
-            fs::OpenOptions::new().write(true).open(&path).map_err(|e| file_error(&path, e))?;
-        file.seek(std::io::SeekFrom::End(0)).map_err(|e| file_error(&path, e))?;
-        let shared = Arc::new(RwLock::new(shared));
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        let writer = Writer {
-            dir: dir.to_owned(),
-            key,
-            file,
-            shared: shared.clone(),
-            broken: None,
-            _lock: lock,
-        };
-        let thread = std::thread::Builder::new().name("ledger".to_owned());
-        let writer = thread.spawn(move || writer.run(receiver)).map_err(|e| file_error(dir, e))?;
-        let inner = Inner {
-            dir: dir.to_owned(),
-            cx: cx.clone(),
-            sender: Some(sender),
-            shared,
-            writer: Mutex::new(Some(writer)),
-        };
-        Ok(Self(Arc::new(inner)))
+    ) -> Result<(Self, Recovery), Error> {
+        make_folder(&*disk, dir)?;
+        let lock = lock(&*disk, dir)?;
+        let loaded = state::load(&*disk, dir)?;
+        let is_new = loaded.newest.is_none();
+        let torn = loaded.torn;
+        let opened = Opened { disk, dir: dir.to_owned(), tuning, lock };
+        let ledger =
+            if is_new { opened.create(settings, loaded, cx)? } else { opened.go_on(loaded, cx)? };
+        Ok((ledger.clone(), Recovery { size: ledger.head().size, torn, is_new }))
     }
 
     /// Hands an entry to the writer.
     ///
     /// # Errors
-    /// When the entry is too large or holds a fraction, or the queue is full.
+    /// When the entry is too large, too deep or holds a fraction, the queue is full,
+    /// or a write failed before.
     pub fn append(&self, entry: Entry) -> Result<Pending, Error> {
+        if entry.kind.starts_with(OWN_KINDS) {
+            let problem = format!("the kind `{}` is the ledger's own", json::clip(&entry.kind, 80));
+            return Err(Error::Entry { problem });
+        }
         let (request, pending) = self.request(entry)?;
-        self.send(Command::Append(request))?;
+        self.send_entry(request, Command::Append)?;
         Ok(pending)
     }
 
     /// Puts a new signing key in force; the entry that says so is signed by both.
     ///
     /// # Errors
-    /// When the key cannot be written.
+    /// When a write failed before, or the queue is full.
     pub fn rotate_key(&self) -> Result<(VerifierKey, Pending), Error> {
-        let key = SigningKey::generate(&self.head().origin, &self.0.cx)?;
+        let origin = self.head().origin;
+        let key = SigningKey::generate(&origin, &self.0.cx)?;
         let verifier = key.verifier();
-        let entry = Entry::new("ledger.key_rotated")
+        let entry = Entry::new(state::ROTATED)
             .actor("bartizan")
-            .subject(&self.head().origin)
+            .subject(&origin)
             .with("key", verifier.to_string());
         let (request, pending) = self.request(entry)?;
-        self.send(Command::Rotate(key, request))?;
+        self.send_entry(request, |request| Command::Rotate(key, request))?;
         Ok((verifier, pending))
     }
 
     fn request(&self, entry: Entry) -> Result<(Request, Pending), Error> {
         let (id, bytes) = entry.encode(&self.0.cx)?;
         let (reply, receiver) = oneshot::channel();
-        Ok((Request { entry, id, bytes, reply }, Pending(receiver)))
+        Ok((Request { entry, id, bytes: bytes.into(), reply }, Pending(receiver)))
+    }
+
+    fn send_entry(
+        &self,
+        request: Request,
+        command: impl FnOnce(Request) -> Command,
+    ) -> Result<(), Error> {
+        self.check()?;
+        let bytes = request.bytes.len();
+        self.0.shared.reserve(bytes, QUEUE_BYTES_MAX)?;
+        self.send(command(request)).inspect_err(|_| self.0.shared.release(bytes))
     }
 
     fn send(&self, command: Command) -> Result<(), Error> {
@@ -258,146 +225,158 @@ impl Ledger {
         })
     }
 
+    /// Writes and publishes the tiles of everything that is acknowledged.
+    fn settle(&self) -> Result<(), Error> {
+        let (reply, receiver) = oneshot::channel();
+        self.send(Command::Settle(reply))?;
+        block_on(receiver).unwrap_or(Err(Error::Closed))
+    }
+
     /// Whether entries can be written.
     ///
     /// # Errors
     /// Why they cannot.
     pub fn check(&self) -> Result<(), Error> {
-        self.shared().broken.clone().map_or(Ok(()), Err)
+        self.0.shared.read().broken.clone().map_or(Ok(()), Err)
     }
 
     /// The newest head.
     pub fn head(&self) -> Head {
-        self.shared().head.clone()
+        self.0.shared.read().head.clone()
     }
 
     /// The key that verifies the newest checkpoint.
     pub fn verifier(&self) -> VerifierKey {
-        self.shared().verifier.clone()
+        self.0.shared.read().verifier.clone()
     }
 
     /// The newest checkpoint, signed, with the witnesses' cosignatures.
     pub fn checkpoint(&self) -> String {
-        let shared = self.shared();
-        format!("{}{}", shared.note, shared.cosignatures)
+        self.0.shared.read().checkpoint()
     }
 
     /// Entries from an index on, oldest first.
     ///
     /// # Errors
-    /// When the files cannot be read.
+    /// When the files cannot be read, or are not what was signed.
     pub fn entries(&self, from: u64, count: usize) -> Result<Vec<(u64, Value)>, Error> {
         let size = self.head().size;
         let to = size.min(from.saturating_add(u64::try_from(count).unwrap_or(u64::MAX)));
-        (from..to).map(|index| Ok((index, self.parse(index)?))).collect()
+        let mut out = Vec::new();
+        let mut at = from;
+        while at < to {
+            for bytes in self.0.shared.entries(at, to)? {
+                out.push((at, self.parse(at, &bytes)?));
+                at += 1;
+            }
+        }
+        Ok(out)
     }
 
     /// One entry.
     ///
     /// # Errors
-    /// When there is none, or the files cannot be read.
+    /// When there is none, or the files cannot be read or are not what was signed.
     pub fn entry(&self, index: u64) -> Result<Value, Error> {
-        self.parse(index)
+        let size = self.head().size;
+        let end = size.min(index.saturating_add(1));
+        let entries = if index < size { self.0.shared.entries(index, end)? } else { Vec::new() };
+        let bytes = entries.first().ok_or(Error::NoEntry { index, size })?;
+        self.parse(index, bytes)
     }
 
-    fn parse(&self, index: u64) -> Result<Value, Error> {
-        let bytes = self.bytes(index)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|e| file_error(&self.0.dir, format!("entry {index}: {e}")))
-    }
-
-    fn bytes(&self, index: u64) -> Result<Vec<u8>, Error> {
-        let (n, width, within) = {
-            let shared = self.shared();
-            let size = shared.head.size;
-            if index >= size {
-                return Err(Error::NoEntry { index, size });
-            }
-            if let Some(tail) = index.checked_sub(shared.tiled) {
-                let entry = usize::try_from(tail).ok().and_then(|i| shared.tail.get(i));
-                return entry.cloned().ok_or(Error::NoEntry { index, size });
-            }
-            let n = index / WIDTH;
-            (n, (shared.tiled - n * WIDTH).min(WIDTH), index % WIDTH)
-        };
-        let bundle = tiles::read_bundle(&self.0.dir, n, width)?;
-        let entry = usize::try_from(within).ok().and_then(|i| bundle.into_iter().nth(i));
-        entry.ok_or_else(|| file_error(&self.0.dir, format!("bundle {n} is too short")))
+    fn parse(&self, index: u64, bytes: &[u8]) -> Result<Value, Error> {
+        serde_json::from_slice(bytes)
+            .map_err(|e| file_error(&self.0.shared.dir, format!("entry {index}: {e}")))
     }
 
     /// Proves that an entry is under the newest checkpoint.
     ///
     /// # Errors
-    /// When there is no such entry.
+    /// When there is no such entry, or the files cannot be read or are not what was signed.
     pub fn prove(&self, index: u64) -> Result<Proof, Error> {
-        let shared = self.shared();
-        let size = shared.head.size;
-        let missing = || Error::NoEntry { index, size };
+        let state = self.0.shared.read();
+        let (size, checkpoint) = (state.head.size, state.checkpoint());
+        drop(state);
         if index >= size {
-            return Err(missing());
+            return Err(Error::NoEntry { index, size });
         }
-        let path = proof::inclusion(&shared.hashes, index, size).map_err(|()| missing())?;
-        Ok(Proof { index, path, checkpoint: format!("{}{}", shared.note, shared.cosignatures) })
+        let path = proof::inclusion(&self.0.shared.source(), index, size)?;
+        Ok(Proof { index, path, checkpoint })
     }
 
     /// Proves that the tree of `new` entries only adds to that of `old`.
     ///
     /// # Errors
-    /// When the ledger has fewer entries, or `old` is above `new`.
+    /// When the ledger has fewer entries, or `old` is above `new`, or the files cannot
+    /// be read or are not what was signed.
     pub fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, Error> {
-        let shared = self.shared();
-        let size = shared.head.size;
+        let size = self.head().size;
         if new > size || old > new {
             return Err(Error::NoEntry { index: old.max(new), size });
         }
-        proof::consistency(&shared.hashes, old, new)
-            .map_err(|()| Error::NoEntry { index: new, size })
+        proof::consistency(&self.0.shared.source(), old, new)
     }
 
-    /// Adds a witness's cosignature lines to the newest checkpoint.
+    /// The root when the tree had so many entries; none when it never had.
+    fn root_at(&self, size: u64) -> Result<Option<Hash>, Error> {
+        match size {
+            0 => Ok(Some(tree::empty())),
+            size if size > self.head().size => Ok(None),
+            size => proof::range(&self.0.shared.source(), 0, size).map(Some),
+        }
+    }
+
+    /// Keeps a witness's cosignature of the newest checkpoint.
     ///
     /// # Errors
     /// When the note is not over the newest head, or no given witness signed it.
     pub fn cosign(&self, note: &str, witnesses: &[VerifierKey]) -> Result<(), Error> {
-        let checkpoint = Checkpoint::parse(note)?;
-        let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
-        if checkpoint.head != shared.head {
-            return Err(Error::Witness {
-                problem: format!(
-                    "the note is of size {}, and the head is at {}",
-                    checkpoint.head.size, shared.head.size
-                ),
-            });
+        let given = cosigned::Given::read(note, witnesses)?;
+        let mine = self.head();
+        if *given.head() != mine {
+            return Err(refuse(given.head(), &mine, "the newest head"));
         }
-        let lines: String = witnesses
-            .iter()
-            .filter(|key| checkpoint.is_signed_by(key))
-            .filter_map(|key| checkpoint.line_of(key))
-            .collect();
-        if lines.is_empty() {
-            return Err(Error::Witness { problem: "no given witness signed it".to_owned() });
-        }
-        shared.cosignatures.push_str(&lines);
-        let whole = format!("{}{}", shared.note, shared.cosignatures);
-        let name = format!("cosigned/{:020}", shared.head.size);
-        drop(shared);
-        tiles::write(&self.0.dir.join(name), whole.as_bytes())
+        self.keep(&given)
     }
 
-    fn shared(&self) -> std::sync::RwLockReadGuard<'_, Shared> {
-        self.0.shared.read().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps a witness's cosignature of the newest checkpoint or of an earlier one: a
+    /// ledger in use has moved on by the time a witness answers.
+    ///
+    /// # Errors
+    /// When the note is not over a head of this ledger, or no given witness signed it.
+    pub fn cosign_past(&self, note: &str, witnesses: &[VerifierKey]) -> Result<(), Error> {
+        let given = cosigned::Given::read(note, witnesses)?;
+        let (head, mine) = (given.head(), self.head());
+        if head.origin != mine.origin || self.root_at(head.size)? != Some(head.root) {
+            return Err(refuse(head, &mine, "a head of this ledger"));
+        }
+        self.keep(&given)
+    }
+
+    fn keep(&self, given: &cosigned::Given) -> Result<(), Error> {
+        let _alone = self.0.cosigning.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = &self.0.shared;
+        let lines = given.keep(&*shared.disk, &shared.dir, &self.verifier())?;
+        let mut state = shared.write();
+        if state.head == *given.head() {
+            state.cosignatures = lines;
+        }
+        Ok(())
     }
 }
 
-impl Pending {
-    /// Waits on a thread of its own, so that it may be called from within a runtime.
-    fn wait_thread(self) -> Result<Sealed<Entry>, Error> {
-        std::thread::spawn(move || self.wait()).join().unwrap_or(Err(Error::Closed))
+fn refuse(given: &Head, mine: &Head, what: &str) -> Error {
+    Error::Witness {
+        problem: format!(
+            "the note of size {} is not of {what}, which is at size {}",
+            given.size, mine.size
+        ),
     }
 }
 
 impl Drop for Inner {
-    /// Ends the writer after what was handed to it, and moves the journal into tiles.
+    /// Ends the writer after what was handed to it, and settles.
     fn drop(&mut self) {
         self.sender = None;
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -407,145 +386,124 @@ impl Drop for Inner {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, Error> {
+/// Makes the ledger's folder, for good.
+fn make_folder(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+    if disk.list(dir).is_ok() {
+        return Ok(());
+    }
+    let above: Vec<&Path> = dir.ancestors().filter(|path| !path.as_os_str().is_empty()).collect();
+    for pair in above.windows(2).rev() {
+        let [folder, parent] = pair else { continue };
+        if disk.list(folder).is_err() {
+            disk.make_folder(folder)
+                .and_then(|()| disk.sync_folder(parent))
+                .map_err(|e| file_error(folder, e))?;
+        }
+    }
+    // A relative path's first folder has no parent in the path.
+    disk.make_folder(dir).map_err(|e| file_error(dir, e))
+}
+
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, Error> {
     let path = dir.join(LOCK);
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|e| file_error(&path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: dir.display().to_string() }),
-        Err(TryLockError::Error(e)) => Err(file_error(&path, e)),
-    }
+    disk.lock(&path).map_err(|e| match e.kind() {
+        io::ErrorKind::WouldBlock => Error::Locked { path: dir.display().to_string() },
+        _ => file_error(&path, e),
+    })
 }
 
-struct Writer {
+/// A folder that this process holds.
+struct Opened {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
-    key: SigningKey,
-    file: File,
-    shared: Arc<RwLock<Shared>>,
-    /// Why nothing more is written.
-    broken: Option<Error>,
-    _lock: File,
+    tuning: Tuning,
+    lock: Box<dyn Lock>,
 }
 
-impl Writer {
-    fn run(mut self, mut receiver: mpsc::Receiver<Command>) {
-        let mut batch = Vec::new();
-        while let Some(command) = receiver.blocking_recv() {
-            let mut next = Some(command);
-            while let Some(command) = next.take() {
-                match command {
-                    Command::Append(request) => batch.push(request),
-                    Command::Rotate(key, request) => {
-                        self.commit(std::mem::take(&mut batch), None);
-                        self.commit(vec![request], Some(key));
-                    }
-                }
-                if batch.len() < BATCH {
-                    next = receiver.try_recv().ok();
-                }
-            }
-            self.commit(std::mem::take(&mut batch), None);
+impl Opened {
+    /// Begins a ledger. The journal comes first: a key beside no journal then tells
+    /// of a ledger that lost it, never of a start that was cut short.
+    fn create(self, settings: &Settings, loaded: Loaded, cx: &Cx) -> Result<Ledger, Error> {
+        SigningKey::check_name(&settings.origin)?;
+        let (disk, dir) = (self.disk.clone(), self.dir.clone());
+        let (journal, bytes) = settle::begin_journal(&*disk, &dir, 0, &[])?;
+        let key = keys::create(&*disk, &dir, &settings.origin, cx)?;
+        let ledger = self.start(loaded, key, journal, bytes, cx)?;
+        let mut entry = Entry::new("ledger.opened").actor("bartizan").subject(&settings.origin);
+        if let Some(previous) = &settings.previous {
+            let root = STANDARD.encode(previous.root);
+            entry = entry.with(
+                "previous",
+                json!({"origin": previous.origin, "size": previous.size, "root": root}),
+            );
         }
-        if self.broken.is_none()
-            && let Err(error) = self.settle()
-        {
-            // What is in the journal is safe; the next start moves it into tiles.
-            self.broken = Some(error);
-        }
+        let (request, pending) = ledger.request(entry)?;
+        ledger.send_entry(request, Command::Append)?;
+        let _opened = pending.wait()?;
+        ledger.settle()?;
+        Ok(ledger)
     }
 
-    /// Writes a batch and answers each request of it.
-    fn commit(&mut self, batch: Vec<Request>, rotation: Option<SigningKey>) {
-        if batch.is_empty() {
-            return;
-        }
-        let written = match &self.broken {
-            Some(error) => Err(error.clone()),
-            None => self.write(&batch, rotation).inspect_err(|error| {
-                let broken = Some(Error::ReadOnly { problem: error.to_string() });
-                self.broken.clone_from(&broken);
-                self.shared.write().unwrap_or_else(PoisonError::into_inner).broken = broken;
-            }),
+    /// Goes on with a ledger that has entries: settles its journal and begins a new
+    /// one, so that nothing is ever appended behind an unfinished write.
+    fn go_on(self, loaded: Loaded, cx: &Cx) -> Result<Ledger, Error> {
+        let (disk, dir) = (self.disk.clone(), self.dir.clone());
+        let key = keys::in_force(&*disk, &dir, &loaded)?;
+        let plan = settle::Plan {
+            from: loaded.tiled(),
+            levels: loaded.levels.clone(),
+            entries_base: loaded.entries_base,
+            entries: loaded.entries.clone(),
+            note: loaded.note.clone(),
+            rotations: loaded.rotations.iter().map(|r| (r.size, r.note.clone())).collect(),
         };
-        match written {
-            Ok(first) => {
-                for (index, request) in (first..).zip(batch) {
-                    let _gone =
-                        request.reply.send(Ok(Sealed::new(request.entry, request.id, index)));
-                }
-            }
-            Err(error) => {
-                for request in batch {
-                    let _gone = request.reply.send(Err(error.clone()));
-                }
-            }
-        }
+        settle::run(&*disk, &dir, &plan)?;
+        let (journal, bytes) = settle::begin_journal(&*disk, &dir, plan.levels.size(), &[])?;
+        self.start(loaded, key, journal, bytes, cx)
     }
 
-    /// Appends the batch and its checkpoint to the journal, flushes, and shows it to readers.
-    fn write(&mut self, batch: &[Request], rotation: Option<SigningKey>) -> Result<u64, Error> {
-        let path = self.dir.join(journal::FILE);
-        let problem = |e: std::io::Error| file_error(&path, e);
-        if let Some(key) = &rotation {
-            state::write_private(&self.dir.join(NEXT_KEY), &key.encode())?;
-        }
-        let shared = self.shared.clone();
-        let mut shared = shared.write().unwrap_or_else(PoisonError::into_inner);
-        let first = shared.head.size;
-        for request in batch {
-            shared.hashes.push(&request.bytes);
-        }
-        let head = Head {
-            origin: shared.head.origin.clone(),
-            size: shared.hashes.size(),
-            root: shared.hashes.root(),
+    fn start(
+        self,
+        loaded: Loaded,
+        key: SigningKey,
+        journal: Box<dyn crate::disk::Append>,
+        journal_bytes: usize,
+        cx: &Cx,
+    ) -> Result<Ledger, Error> {
+        let size = loaded.frontier.size();
+        let new = || Head { origin: key.name().to_owned(), size: 0, root: tree::empty() };
+        let head = loaded.newest.map_or_else(new, |newest| newest.head);
+        let mut state = State {
+            levels: loaded.levels,
+            entries_base: loaded.entries_base,
+            entries: loaded.entries.into(),
+            cosignatures: cosigned::lines(&*self.disk, &self.dir, &head),
+            head,
+            note: loaded.note,
+            verifier: key.verifier(),
+            broken: None,
         };
-        let keys: Vec<&SigningKey> = std::iter::once(&self.key).chain(rotation.as_ref()).collect();
-        let note = Checkpoint::sign(head.clone(), &keys);
-        let bytes = journal::batch(batch.iter().map(|request| request.bytes.as_slice()), &note);
-        let flushed = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
-        if let Err(error) = flushed {
-            shared.hashes.truncate(first);
-            return Err(problem(error));
-        }
-        if rotation.is_some() {
-            state::keep_rotation(&self.dir, head.size, &note)?;
-        }
-        shared.head = head;
-        shared.note = note;
-        shared.cosignatures.clear();
-        shared.tail.extend(batch.iter().map(|request| request.bytes.clone()));
-        if let Some(key) = rotation {
-            let (next, current) = (self.dir.join(NEXT_KEY), self.dir.join(KEY));
-            fs::rename(&next, &current).map_err(|e| file_error(&next, e))?;
-            shared.verifier = key.verifier();
-            self.key = key;
-        }
-        let is_full = shared.tail.len() >= JOURNAL_ENTRIES_MAX;
-        drop(shared);
-        if is_full {
-            self.settle()?;
-        }
-        Ok(first)
-    }
-
-    /// Moves the journal into tiles.
-    fn settle(&mut self) -> Result<(), Error> {
-        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
-        state::materialise(&self.dir, shared.tiled, &shared.hashes, &shared.tail, &shared.note)?;
-        shared.tiled = shared.head.size;
-        shared.tail = Vec::new();
-        drop(shared);
-        let path = self.dir.join(journal::FILE);
-        let mut file =
-            fs::OpenOptions::new().write(true).open(&path).map_err(|e| file_error(&path, e))?;
-        file.seek(std::io::SeekFrom::End(0)).map_err(|e| file_error(&path, e))?;
-        self.file = file;
-        Ok(())
+        state.forget(size);
+        let shared = Arc::new(Shared::new(self.disk, &self.dir, state));
+        let start = Start {
+            tuning: self.tuning,
+            key,
+            journal,
+            journal_bytes,
+            frontier: loaded.frontier,
+            lock: self.lock,
+        };
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let writer = Writer::new(shared.clone(), start);
+        let thread = thread::Builder::new().name("ledger".to_owned());
+        let writer =
+            thread.spawn(move || writer.run(receiver)).map_err(|e| file_error(&self.dir, e))?;
+        Ok(Ledger(Arc::new(Inner {
+            cx: cx.clone(),
+            shared,
+            sender: Some(sender),
+            writer: Mutex::new(Some(writer)),
+            cosigning: Mutex::new(()),
+        })))
     }
 }

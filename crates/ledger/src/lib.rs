@@ -14,14 +14,32 @@ pub mod tree;
 pub mod verify;
 pub mod witness;
 
+mod canonical;
+mod cosigned;
+mod disk;
 mod entry;
 mod error;
 mod export;
+mod inventory;
 mod journal;
+mod keys;
 mod ledger;
+mod levels;
 mod proof;
+mod settle;
+mod shared;
+mod source;
 mod state;
 mod tiles;
+mod walk;
+mod writer;
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::panic, reason = "a test may fail loudly")]
+mod crashes;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail loudly")]
+mod frail;
 
 pub use entry::{Entry, Sealed};
 pub use error::Error;

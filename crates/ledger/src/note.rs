@@ -15,7 +15,7 @@ const ALG_ED25519: u8 = 1;
 const ALG_COSIGNATURE: u8 = 4;
 /// A note longer than this is refused, in bytes.
 const NOTE_BYTES_MAX: usize = 64 * 1024;
-/// Signatures on a note that are read.
+/// A note with more signatures is refused; C2SP signed-note asks for 16 at least.
 const SIGNATURES_MAX: usize = 64;
 
 /// A public key: `<name>+<id>+<base64 of algorithm and key>`.
@@ -49,12 +49,16 @@ impl VerifierKey {
         let bytes = STANDARD.decode(key).map_err(|_| wrong())?;
         let (algorithm, key) = bytes.split_first().ok_or_else(wrong)?;
         let made = Self::new(name, *algorithm, key);
-        let fits = u32::from_str_radix(id, 16).is_ok_and(|id| id.to_be_bytes() == made.id);
         let known = [ALG_ED25519, ALG_COSIGNATURE].contains(algorithm) && key.len() == 32;
-        if !fits || !known || name.is_empty() || name.contains(char::is_whitespace) {
+        if id != hex(made.id) || !known || !is_name(name) {
             return Err(wrong());
         }
         Ok(made)
+    }
+
+    /// Whether it is a witness's, for cosignatures.
+    pub fn is_cosigner(&self) -> bool {
+        self.algorithm == ALG_COSIGNATURE
     }
 
     fn verifies(&self, text: &str, signature: &[u8]) -> bool {
@@ -66,6 +70,10 @@ impl VerifierKey {
                     return false;
                 };
                 let time = u64::from_be_bytes(*time);
+                // A later time than this is no valid one (C2SP tlog-cosignature).
+                if i64::try_from(time).is_err() {
+                    return false;
+                }
                 key.verify(cosigned(text, time).as_bytes(), signature).is_ok()
             }
         }
@@ -76,8 +84,17 @@ impl std::fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut bytes = vec![self.algorithm];
         bytes.extend(&self.key);
-        write!(f, "{}+{:08x}+{}", self.name, u32::from_be_bytes(self.id), STANDARD.encode(bytes))
+        write!(f, "{}+{}+{}", self.name, hex(self.id), STANDARD.encode(bytes))
     }
+}
+
+/// A name stands in lines and keys that white space and `+` divide.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
+}
+
+fn hex(id: [u8; 4]) -> String {
+    format!("{:08x}", u32::from_be_bytes(id))
 }
 
 fn key_id(name: &str, algorithm: u8, key: &[u8]) -> [u8; 4] {
@@ -113,12 +130,24 @@ impl SigningKey {
         Self::from_seed(name, cx.random())
     }
 
-    fn from_seed(name: &str, seed: [u8; 32]) -> Result<Self, Error> {
-        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+') {
-            return Err(Error::Key {
-                problem: format!("`{name}` cannot name a key: no white space and no `+`"),
-            });
+    /// # Errors
+    /// When the text cannot name a key.
+    pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+        if is_name(name) {
+            return Ok(());
         }
+        let name = bartizan_core::json::clip(name, 120);
+        Err(Error::Key {
+            problem: format!("`{name}` cannot name a key: expected no white space and no `+`"),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn from_seed(name: &str, seed: [u8; 32]) -> Result<Self, Error> {
+        Self::check_name(name)?;
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
             .map_err(|e| Error::Key { problem: e.to_string() })?;
         Ok(Self { name: name.to_owned(), seed, pair })
@@ -139,17 +168,15 @@ impl SigningKey {
         let Some((&ALG_ED25519, seed)) = bytes.split_first() else { return Err(wrong()) };
         let seed = seed.try_into().map_err(|_| wrong())?;
         let key = Self::from_seed(name, seed)?;
-        let fits =
-            u32::from_str_radix(id, 16).is_ok_and(|id| id.to_be_bytes() == key.verifier().id);
-        if fits { Ok(key) } else { Err(wrong()) }
+        if id == hex(key.verifier().id) { Ok(key) } else { Err(wrong()) }
     }
 
     /// The private form; it goes into a file that only its owner reads.
     pub fn encode(&self) -> String {
         let mut bytes = vec![ALG_ED25519];
         bytes.extend(self.seed);
-        let id = u32::from_be_bytes(self.verifier().id);
-        format!("PRIVATE+KEY+{}+{id:08x}+{}", self.name, STANDARD.encode(bytes))
+        let id = hex(self.verifier().id);
+        format!("PRIVATE+KEY+{}+{id}+{}", self.name, STANDARD.encode(bytes))
     }
 
     pub fn verifier(&self) -> VerifierKey {
@@ -195,16 +222,18 @@ pub struct Head {
 
 impl Head {
     /// The body of a checkpoint.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
     }
 
+    /// Reads the body; lines beyond the third are extensions, which nothing here uses.
     fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.split('\n');
+        let mut lines = text.strip_suffix('\n')?.split('\n');
         let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
         let number = size.parse().ok().filter(|n: &u64| n.to_string() == size)?;
         let root = STANDARD.decode(root).ok()?.try_into().ok()?;
-        (!origin.is_empty()).then(|| Self { origin: origin.to_owned(), size: number, root })
+        let is_whole = !origin.is_empty() && lines.all(|line| !line.is_empty());
+        is_whole.then(|| Self { origin: origin.to_owned(), size: number, root })
     }
 }
 
@@ -214,12 +243,39 @@ pub struct Checkpoint {
     pub head: Head,
     /// The signed text, with its final newline.
     pub text: String,
-    signatures: Vec<(String, [u8; 4], Vec<u8>)>,
+    signatures: Vec<Signature>,
+}
+
+/// A signature line, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signature {
+    name: String,
+    id: [u8; 4],
+    bytes: Vec<u8>,
+}
+
+impl Signature {
+    fn parse(line: &str) -> Option<Self> {
+        let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
+        let bytes = STANDARD.decode(encoded).ok()?;
+        let (id, bytes) = bytes.split_first_chunk::<4>()?;
+        is_name(name).then(|| Self { name: name.to_owned(), id: *id, bytes: bytes.to_vec() })
+    }
+
+    fn is_of(&self, key: &VerifierKey) -> bool {
+        self.name == key.name && self.id == key.id
+    }
+
+    fn line(&self) -> String {
+        let mut bytes = self.id.to_vec();
+        bytes.extend(&self.bytes);
+        format!("\u{2014} {} {}\n", self.name, STANDARD.encode(bytes))
+    }
 }
 
 impl Checkpoint {
     /// Signs a head with these keys.
-    pub fn sign(head: Head, keys: &[&SigningKey]) -> String {
+    pub fn sign(head: &Head, keys: &[&SigningKey]) -> String {
         let text = head.text();
         let lines: String = keys.iter().map(|key| key.line(&text)).collect();
         format!("{text}\n{lines}")
@@ -234,47 +290,156 @@ impl Checkpoint {
         if note.len() > NOTE_BYTES_MAX {
             return Err(wrong("it is too long"));
         }
-        let end = note
-            .rfind("\n\n")
-            .ok_or_else(|| wrong("no empty line stands between text and signatures"))?;
-        let (text, lines) = (note.get(..=end), note.get(end + 2..));
-        let (Some(text), Some(lines)) = (text, lines) else { return Err(wrong("it is cut")) };
-        let head = Head::parse(text)
-            .ok_or_else(|| wrong("its text is no checkpoint: expected origin, size and root"))?;
-        if !lines.ends_with('\n') {
-            return Err(wrong("its last line is cut"));
+        if note.chars().any(|c| c < ' ' && c != '\n') {
+            return Err(wrong("it holds a control character"));
         }
-        let signatures =
-            lines.lines().take(SIGNATURES_MAX).map(signature).collect::<Option<Vec<_>>>();
-        let signatures = signatures
-            .filter(|list| !list.is_empty())
-            .ok_or_else(|| wrong("a signature line is malformed"))?;
-        Ok(Self { head, text: text.to_owned(), signatures })
+        let (text, lines) = note
+            .rsplit_once("\n\n")
+            .ok_or_else(|| wrong("no empty line stands between text and signatures"))?;
+        let text = format!("{text}\n");
+        let head = Head::parse(&text)
+            .ok_or_else(|| wrong("its text is no checkpoint: expected origin, size and root"))?;
+        let lines = lines.strip_suffix('\n').ok_or_else(|| wrong("its last line is cut"))?;
+        let signatures: Option<Vec<_>> = lines.split('\n').map(Signature::parse).collect();
+        let signatures = signatures.ok_or_else(|| wrong("a signature line is malformed"))?;
+        if signatures.len() > SIGNATURES_MAX {
+            return Err(wrong("it has too many signatures"));
+        }
+        Ok(Self { head, text, signatures })
     }
 
-    /// Whether this key signed it.
+    /// Whether this key signed it: a line is of the key, and every such line verifies.
     pub fn is_signed_by(&self, key: &VerifierKey) -> bool {
-        let mine =
-            self.signatures.iter().filter(|(name, id, _)| *name == key.name && *id == key.id);
-        let mut mine = mine.map(|(_, _, signature)| key.verifies(&self.text, signature));
-        mine.next().is_some_and(|first| first && mine.all(|good| good))
+        let mut mine = self.signatures.iter().filter(|signature| signature.is_of(key)).peekable();
+        mine.peek().is_some() && mine.all(|signature| key.verifies(&self.text, &signature.bytes))
+    }
+
+    /// The signature lines of a key, as they stood in the note.
+    pub(crate) fn lines_of(&self, key: &VerifierKey) -> Vec<String> {
+        self.signatures.iter().filter(|one| one.is_of(key)).map(Signature::line).collect()
+    }
+
+    /// The lines that are as long as a witness's: a time, and an Ed25519 signature.
+    pub(crate) fn cosignature_lines(&self) -> Vec<String> {
+        let long = self.signatures.iter().filter(|one| one.bytes.len() == 8 + 64);
+        long.map(Signature::line).collect()
     }
 }
 
-fn signature(line: &str) -> Option<(String, [u8; 4], Vec<u8>)> {
-    let (name, encoded) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
-    let bytes = STANDARD.decode(encoded).ok()?;
-    let (id, signature) = bytes.split_first_chunk::<4>()?;
-    Some((name.to_owned(), *id, signature.to_vec()))
-}
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail loudly")]
+mod tests {
+    use bartizan_core::sim;
+    use proptest::prelude::*;
 
-impl Checkpoint {
-    /// The signature line of a key, as it stood in the note.
-    pub(crate) fn line_of(&self, key: &VerifierKey) -> Option<String> {
-        let (name, id, signature) =
-            self.signatures.iter().find(|(name, id, _)| *name == key.name && *id == key.id)?;
-        let mut bytes = id.to_vec();
-        bytes.extend(signature);
-        Some(format!("\u{2014} {name} {}\n", STANDARD.encode(bytes)))
+    use super::*;
+
+    /// The example of C2SP signed-note.
+    const VKEY: &str = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
+    const SIGNATURE: &str = "Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=";
+
+    #[test]
+    fn the_published_signature_verifies() {
+        let key = VerifierKey::parse(VKEY).expect("the example's key");
+        assert_eq!(key.to_string(), VKEY);
+        let signature = STANDARD.decode(SIGNATURE).expect("base64");
+        assert_eq!(signature[..4], key.id);
+        assert!(key.verifies("This is an example message.\n", &signature[4..]));
+        assert!(!key.verifies("This is an example message!\n", &signature[4..]));
+    }
+
+    #[test]
+    fn a_key_in_another_form_is_refused() {
+        for other in [
+            VKEY.replace("530d903a", "530D903A"),
+            VKEY.replace("530d903a", "530d903b"),
+            VKEY.replace("example.com/foo", "example.com/ foo"),
+            VKEY.replace("example.com/foo", ""),
+            VKEY.replace("+Aek", "+Auk"),
+            VKEY.replace("3U2k", ""),
+        ] {
+            assert!(VerifierKey::parse(&other).is_err(), "{other}");
+        }
+    }
+
+    fn signed() -> (String, SigningKey) {
+        let key = SigningKey::generate("log.example/a", &sim::cx(1).0).expect("a name");
+        let head = Head { origin: "log.example/a".into(), size: 7, root: [9; 32] };
+        (Checkpoint::sign(&head, &[&key]), key)
+    }
+
+    #[test]
+    fn a_checkpoint_reads_back_and_only_its_key_signed_it() {
+        let (note, key) = signed();
+        let checkpoint = Checkpoint::parse(&note).expect("a note");
+        assert_eq!((checkpoint.head.size, checkpoint.head.root), (7, [9; 32]));
+        assert!(checkpoint.is_signed_by(&key.verifier()));
+        let other = SigningKey::generate("log.example/a", &sim::cx(2).0).expect("a name");
+        assert!(!checkpoint.is_signed_by(&other.verifier()));
+        assert!(!checkpoint.is_signed_by(&key.cosigner()));
+        let cosigned = format!("{note}{}", other.cosignature(&checkpoint.text, 5));
+        let cosigned = Checkpoint::parse(&cosigned).expect("a note");
+        assert!(cosigned.is_signed_by(&other.cosigner()) && cosigned.is_signed_by(&key.verifier()));
+        assert_eq!(cosigned.cosignature_lines().len(), 1);
+    }
+
+    #[test]
+    fn a_wrong_line_beside_a_right_one_of_the_same_key_is_refused() {
+        let (note, key) = signed();
+        let mut second = Checkpoint::parse(&note).expect("a note").signatures.remove(0);
+        second.bytes[9] ^= 1;
+        let both = Checkpoint::parse(&format!("{note}{}", second.line())).expect("a note");
+        assert!(!both.is_signed_by(&key.verifier()));
+    }
+
+    #[test]
+    fn a_private_key_reads_back_and_is_never_shown() {
+        let (_, key) = signed();
+        let again = SigningKey::parse(&key.encode()).expect("its own form");
+        assert_eq!(again.verifier(), key.verifier());
+        assert!(!format!("{key:?}").contains(&key.encode()));
+        let spoilt = key.encode().replace("log.example/a", "log.example/b");
+        assert!(
+            !SigningKey::parse(&spoilt).expect_err("refused").to_string().contains("PRIVATE+KEY+l")
+        );
+    }
+
+    #[test]
+    fn malformed_notes_are_refused() {
+        let (note, _) = signed();
+        for other in [
+            note.replace("\n7\n", "\n07\n"),
+            note.replace("\n7\n", "\n+7\n"),
+            note.replace("log.example/a\n7", "\n7"),
+            note.replace("\u{2014}", "-"),
+            note.replace("\n\n", "\n"),
+            note.replace("7\n", "7\r\n"),
+            note.trim_end().to_owned(),
+            format!("{note}\n"),
+            note.replace("=\n\n", "=\n\nmore\n\n"),
+            format!("{note}{}", "\u{2014} x AAAAAAAA\n".repeat(70)),
+            "x".repeat(NOTE_BYTES_MAX + 1),
+        ] {
+            assert!(Checkpoint::parse(&other).is_err(), "{other:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_note_or_a_problem(text in "\\PC{0,80}\n?\n?\u{2014}? ?\\PC{0,40}\n?") {
+            let _read = Checkpoint::parse(&text).is_ok();
+            let _key = VerifierKey::parse(&text).is_ok();
+            let _private = SigningKey::parse(&text).is_ok();
+        }
+
+        #[test]
+        fn a_changed_byte_never_verifies(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+            let (note, key) = signed();
+            let mut bytes = note.clone().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            let read = String::from_utf8(bytes).ok().and_then(|note| Checkpoint::parse(&note).ok());
+            prop_assert!(!read.is_some_and(|changed| changed.is_signed_by(&key.verifier())));
+        }
     }
 }

@@ -1,270 +1,285 @@
-//! What a ledger's directory holds, read and checked when it is opened.
+//! What a ledger's folder holds, read and checked when it is opened. Nothing is changed.
 
 use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
+    path::Path,
+    sync::{Arc, Mutex},
 };
 
-use bartizan_core::Cx;
+use serde_json::Value;
 
 use crate::{
-    Error, journal,
-    note::{Checkpoint, Head, SigningKey},
-    tiles::{self, Hashes, WIDTH, file_error},
+    Error,
+    disk::Disk,
+    journal,
+    levels::{Levels, count},
+    note::{Checkpoint, VerifierKey},
+    proof,
+    source::{Cache, Source},
+    tiles::{self, FOLDER, Kind, Tile, WIDTH},
+    tree::{Frontier, Hash, leaf},
 };
 
 pub(crate) const CHECKPOINT: &str = "checkpoint";
-pub(crate) const KEY: &str = "ledger.key";
-pub(crate) const NEXT_KEY: &str = "ledger.key.next";
 pub(crate) const PUBLIC: &str = "ledger.pub";
-/// The largest file of the directory that is read at once, in bytes: the journal.
-const FILE_BYTES_MAX: u64 = 1 << 30;
+pub(crate) const ROTATIONS: &str = "rotations";
+pub(crate) const COSIGNED: &str = "cosigned";
+/// The kind of the entry that puts a new key in force.
+pub(crate) const ROTATED: &str = "ledger.key_rotated";
+const ROTATED_MEMBER: &str = r#""kind":"ledger.key_rotated""#;
+/// Full bundles that are read again at every start, the newest: 65,536 entries, a
+/// fraction of a second. `verify` reads all; what is older is checked when it is read.
+const RECHECKED: u64 = 256;
 
-/// A directory's contents.
-#[derive(Debug, Default)]
-pub(crate) struct Contents {
-    pub(crate) hashes: Hashes,
-    /// The newest signed checkpoint, none in a new ledger.
-    pub(crate) checkpoint: Option<Checkpoint>,
-    pub(crate) note: String,
-    /// The size that the tiles cover.
-    pub(crate) tiled: u64,
-    /// Entries beyond the tiles.
-    pub(crate) tail: Vec<Vec<u8>>,
-    /// Every checkpoint of the journal, by the size it covers.
-    pub(crate) notes: Vec<(u64, String)>,
-    /// Entries that a crash cut off before they were acknowledged.
-    pub(crate) torn: usize,
-}
-
-pub(crate) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(file_error(path, e)),
-        Ok(meta) if meta.len() > FILE_BYTES_MAX => {
-            Err(file_error(path, format!("is larger than {FILE_BYTES_MAX} bytes")))
-        }
-        Ok(_) => fs::read(path).map(Some).map_err(|e| file_error(path, e)),
-    }
-}
-
-/// How often a directory is read again that a running ledger changed meanwhile.
-pub(crate) const READS_MAX: usize = 8;
-
-/// Reads tiles, checkpoint and journal. Roots are compared; signatures are for the
-/// caller. Where a running ledger moved entries meanwhile, it is read again.
+/// The key that an entry puts in force, if it is one that does.
 ///
 /// # Errors
-/// Says what does not fit together.
-pub(crate) fn read(dir: &Path) -> Result<Contents, Error> {
-    let published = || read_file(&dir.join(CHECKPOINT)).ok().flatten();
-    let mut before = published();
-    let mut read = read_files(dir, before.as_deref());
-    for _ in 1..READS_MAX {
-        let after = published();
-        if read.is_ok() || before == after {
-            break;
-        }
-        read = read_files(dir, after.as_deref());
-        before = after;
+/// When it is to, and names none.
+pub(crate) fn rotation(entry: &[u8]) -> Result<Option<VerifierKey>, String> {
+    // Nearly every entry is another: those are not worth reading. The form is canonical,
+    // so the kind can stand there in this way only.
+    let is_candidate = std::str::from_utf8(entry).is_ok_and(|text| text.contains(ROTATED_MEMBER));
+    if !is_candidate {
+        return Ok(None);
     }
-    read
+    let entry: Value = serde_json::from_slice(entry).map_err(|e| e.to_string())?;
+    if entry.get("kind").and_then(Value::as_str) != Some(ROTATED) {
+        return Ok(None);
+    }
+    let key = entry.pointer("/body/key").and_then(Value::as_str).unwrap_or_default();
+    let key = VerifierKey::parse(key).map_err(|e| e.to_string())?;
+    match key.is_cosigner() {
+        true => Err("the new key is a witness's".to_owned()),
+        false => Ok(Some(key)),
+    }
 }
 
-fn read_files(dir: &Path, published: Option<&[u8]>) -> Result<Contents, Error> {
-    let damaged = |problem: String| Error::Damaged { path: dir.display().to_string(), problem };
-    let mut contents = Contents::default();
-    if let Some(bytes) = published {
-        let note = String::from_utf8(bytes.to_vec())
-            .map_err(|_| damaged("`checkpoint` is no text".to_owned()))?;
+/// A change of keys that the journal tells of.
+#[derive(Clone, Debug)]
+pub(crate) struct Rotation {
+    /// The size of the tree from which on the key signs.
+    pub(crate) size: u64,
+    pub(crate) key: VerifierKey,
+    /// The checkpoint of that size, signed by both keys.
+    pub(crate) note: String,
+}
+
+/// A folder's contents, which fit together. Signatures are for the caller.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// The checkpoint that the tiles cover; none in a new ledger.
+    pub(crate) published: Option<Checkpoint>,
+    pub(crate) levels: Levels,
+    pub(crate) frontier: Frontier,
+    /// The index of the first entry kept here: that of the last, partial bundle.
+    pub(crate) entries_base: u64,
+    pub(crate) entries: Vec<Arc<[u8]>>,
+    pub(crate) newest: Option<Checkpoint>,
+    pub(crate) note: String,
+    pub(crate) rotations: Vec<Rotation>,
+    /// Entries that a crash cut off before they were acknowledged.
+    pub(crate) torn: usize,
+    pub(crate) has_journal: bool,
+}
+
+impl Loaded {
+    /// The size that the tiles cover.
+    pub(crate) fn tiled(&self) -> u64 {
+        self.published.as_ref().map_or(0, |checkpoint| checkpoint.head.size)
+    }
+}
+
+/// # Errors
+/// Says what does not fit together.
+pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<Loaded, Error> {
+    Loader { disk, dir, cache: Mutex::default() }.load()
+}
+
+struct Loader<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    cache: Mutex<Cache>,
+}
+
+impl Loader<'_> {
+    fn load(&self) -> Result<Loaded, Error> {
+        let mut loaded = Loaded::default();
+        if let Some(bytes) = self.read(CHECKPOINT)? {
+            self.tiles(&mut loaded, bytes)?;
+        }
+        match self.read(journal::FILE)? {
+            Some(bytes) => {
+                loaded.has_journal = true;
+                self.replay(&mut loaded, &bytes)
+                    .map_err(|problem| self.damaged(format!("`journal`: {problem}")))?;
+            }
+            None if loaded.published.is_some() => {
+                return Err(self.damaged("`journal` is missing".to_owned()));
+            }
+            None => {}
+        }
+        if loaded.newest.is_none() {
+            self.is_new(&loaded)?;
+        }
+        Ok(loaded)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        tiles::read_file(self.disk, &self.dir.join(name))
+    }
+
+    fn damaged(&self, problem: String) -> Error {
+        Error::Damaged { path: self.dir.display().to_string(), problem }
+    }
+
+    /// A ledger without a checkpoint is new only if nothing else tells of an older one.
+    fn is_new(&self, loaded: &Loaded) -> Result<(), Error> {
+        let mut traces = vec![FOLDER, ROTATIONS, COSIGNED];
+        if !loaded.has_journal {
+            traces.extend([crate::keys::KEY, PUBLIC]);
+        }
+        let items = self.disk.list(self.dir).map_err(|e| tiles::file_error(self.dir, e))?;
+        match items.iter().find(|item| traces.contains(&item.name.as_str())) {
+            Some(item) => {
+                let problem =
+                    format!("there is `{}`, and neither entries nor `checkpoint`", item.name);
+                Err(self.damaged(problem))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The right edge of the tiles, which must have the root of `checkpoint`.
+    fn tiles(&self, loaded: &mut Loaded, bytes: Vec<u8>) -> Result<(), Error> {
+        let note = String::from_utf8(bytes)
+            .map_err(|_| self.damaged("`checkpoint` is no text".to_owned()))?;
         let checkpoint =
-            Checkpoint::parse(&note).map_err(|e| damaged(format!("`checkpoint`: {e}")))?;
+            Checkpoint::parse(&note).map_err(|e| self.damaged(format!("`checkpoint`: {e}")))?;
         let size = checkpoint.head.size;
-        read_hashes(dir, size, &mut contents.hashes).map_err(damaged)?;
-        if contents.hashes.root() != checkpoint.head.root {
-            return Err(damaged(format!(
+        loaded.levels = Levels::load(size, |level, n, width| self.edge_tile(level, n, width))?;
+        loaded.frontier = loaded.levels.frontier();
+        if loaded.frontier.root() != checkpoint.head.root {
+            return Err(self.damaged(format!(
                 "the tiles do not have the root of `checkpoint` at size {size}"
             )));
         }
-        contents.tiled = size;
-        contents.checkpoint = Some(checkpoint);
-        contents.note = note;
+        self.entries(loaded, size)?;
+        loaded.newest = Some(checkpoint.clone());
+        loaded.published = Some(checkpoint);
+        loaded.note = note;
+        Ok(())
     }
-    match read_file(&dir.join(journal::FILE))? {
-        Some(bytes) => replay(&mut contents, &bytes)
-            .map_err(|problem| damaged(format!("`journal`: {problem}")))?,
-        None if contents.checkpoint.is_some() => {
-            return Err(damaged("`journal` is missing".to_owned()));
-        }
-        None => {}
-    }
-    Ok(contents)
-}
 
-/// Loads the leaf hashes from the lowest tiles.
-fn read_hashes(dir: &Path, size: u64, hashes: &mut Hashes) -> Result<(), String> {
-    for n in 0..size.div_ceil(WIDTH) {
-        let width = (size - n * WIDTH).min(WIDTH);
-        let (exact, full) = (tiles::path("0", n, width), tiles::path("0", n, WIDTH));
-        let bytes = fs::read(dir.join(&exact)).or_else(|_| fs::read(dir.join(full)));
-        let bytes = bytes.map_err(|e| format!("`{exact}`: {e}"))?;
-        let (tile, rest) = bytes.as_chunks::<32>();
+    fn edge_tile(&self, level: u32, n: u64, width: u64) -> Result<Vec<Hash>, Error> {
+        let tile = Tile { kind: Kind::Level(level), n, width };
+        let bytes =
+            tiles::read_tile(self.disk, self.dir, tile).map_err(|e| self.damaged(e.to_string()))?;
         let width = usize::try_from(width).unwrap_or(usize::MAX);
-        if tile.len() < width || !rest.is_empty() {
-            return Err(format!("`{exact}` is not {width} hashes long"));
-        }
-        for hash in tile.iter().take(width) {
-            hashes.push_leaf(*hash);
-        }
+        tiles::hashes(&bytes)
+            .and_then(|hashes| hashes.get(..width))
+            .map(<[Hash]>::to_vec)
+            .ok_or_else(|| self.damaged(format!("`{}` is not {width} hashes long", tile.path())))
     }
-    Ok(())
-}
 
-fn replay(contents: &mut Contents, bytes: &[u8]) -> Result<(), String> {
-    let read = journal::read(bytes)?;
-    let tiled = contents.tiled;
-    if bytes.is_empty() || read.whole == 0 {
-        return if tiled == 0 {
-            Ok(())
-        } else {
-            Err("it is cut before its first record".to_owned())
-        };
+    /// The entries of the last bundle when it is partial, and a look at those before it.
+    fn entries(&self, loaded: &mut Loaded, size: u64) -> Result<(), Error> {
+        let (n, width) = (size / WIDTH, size % WIDTH);
+        loaded.entries_base = n * WIDTH;
+        if width > 0 {
+            let tile = Tile { kind: Kind::Entries, n, width };
+            let bytes = tiles::read_tile(self.disk, self.dir, tile)
+                .map_err(|e| self.damaged(e.to_string()))?;
+            let wrong = || self.damaged(format!("`{}` is not what was signed", tile.path()));
+            let entries = tiles::unbundle(&bytes).ok_or_else(wrong)?;
+            let leaves = loaded.levels.tile(0, n).unwrap_or_default();
+            let matching = entries.iter().zip(leaves).filter(|(entry, hash)| leaf(entry) == **hash);
+            if matching.count() != leaves.len() {
+                return Err(wrong());
+            }
+            let entries = entries.into_iter().take(leaves.len());
+            loaded.entries = entries.map(Arc::from).collect();
+        }
+        let source = self.source(&loaded.levels);
+        for n in n.saturating_sub(RECHECKED)..n {
+            source.bundle(n)?;
+        }
+        Ok(())
     }
-    if read.base > tiled {
-        return Err(format!("it begins at entry {}, and the tiles end at {tiled}", read.base));
+
+    fn source<'a>(
+        &'a self,
+        levels: &'a Levels,
+    ) -> Source<'a, impl Fn(u32, u64) -> Option<Arc<[Hash]>>> {
+        let edge = |level, n| levels.tile(level, n).map(Arc::from);
+        Source { disk: self.disk, dir: self.dir, edge, cache: &self.cache }
     }
-    contents.torn = read.torn;
-    let mut size = read.base;
-    let mut notes = read.checkpoints.into_iter().peekable();
-    for (i, entry) in read.entries.into_iter().enumerate() {
-        if size < tiled {
-            let known = contents.hashes.level(0, size, size + 1).and_then(|leaf| leaf.first());
-            if known != Some(&crate::tree::leaf(&entry)) {
+
+    fn replay(&self, loaded: &mut Loaded, bytes: &[u8]) -> Result<(), String> {
+        let journal = journal::read(bytes)?;
+        let tiled = loaded.tiled();
+        if journal.base > tiled {
+            return Err(format!(
+                "it begins at entry {}, and the tiles end at {tiled}",
+                journal.base
+            ));
+        }
+        loaded.torn = journal.torn;
+        let mut end = journal.base;
+        for batch in &journal.batches {
+            end = self.take(loaded, batch, tiled)?;
+        }
+        if end < tiled {
+            return Err(format!("it ends at entry {end}, and the tiles end at {tiled}"));
+        }
+        Ok(())
+    }
+
+    /// Takes over a batch; gives the size of the tree with it.
+    fn take(
+        &self,
+        loaded: &mut Loaded,
+        batch: &journal::Batch<'_>,
+        tiled: u64,
+    ) -> Result<u64, String> {
+        let mut size = batch.first;
+        let mut rotated = None;
+        for entry in &batch.entries {
+            if size >= tiled {
+                let hash = leaf(entry);
+                loaded.levels.push(hash);
+                loaded.frontier.push(hash);
+                loaded.entries.push(Arc::from(*entry));
+            } else if self.known(loaded, size)? != leaf(entry) {
                 return Err(format!("its entry {size} is not the one of the tiles"));
             }
-        } else {
-            contents.hashes.push(&entry);
-            contents.tail.push(entry);
+            size += 1;
+            rotated = rotation(entry)?.map(|key| (size, key)).or(rotated);
         }
-        size += 1;
-        while let Some((_, note)) = notes.next_if(|(covered, _)| *covered == i + 1) {
-            keep(contents, size, note)?;
+        let checkpoint = Checkpoint::parse(batch.note)
+            .map_err(|e| format!("the checkpoint after entry {size}: {e}"))?;
+        let root = if size > tiled { loaded.frontier.root() } else { self.root_at(loaded, size)? };
+        let head = &checkpoint.head;
+        let origin = loaded.newest.as_ref().map_or(&head.origin, |newest| &newest.head.origin);
+        if head.size != size || head.root != root || head.origin != *origin {
+            return Err(format!(
+                "the checkpoint after entry {size} is not of the entries before it"
+            ));
         }
-    }
-    if size < tiled && size != read.base {
-        return Err(format!("it ends at entry {size}, and the tiles end at {tiled}"));
-    }
-    Ok(())
-}
-
-/// Takes over a checkpoint of the journal, after its root was compared.
-fn keep(contents: &mut Contents, size: u64, note: String) -> Result<(), String> {
-    let checkpoint =
-        Checkpoint::parse(&note).map_err(|e| format!("the checkpoint after entry {size}: {e}"))?;
-    if checkpoint.head.size != size || contents.hashes.root_at(size) != Some(checkpoint.head.root) {
-        return Err(format!(
-            "the checkpoint after entry {size} is not that of the entries before it"
-        ));
-    }
-    contents.notes.push((size, note.clone()));
-    if size > contents.tiled {
-        contents.checkpoint = Some(checkpoint);
-        contents.note = note;
-    }
-    Ok(())
-}
-
-/// The signing key, made when there is none and the ledger is new.
-pub(crate) fn key(dir: &Path, origin: &str, is_new: bool, cx: &Cx) -> Result<SigningKey, Error> {
-    let path = dir.join(KEY);
-    if let Some(bytes) = read_file(&path)? {
-        let text = String::from_utf8(bytes).map_err(|_| file_error(&path, "is no text"))?;
-        return SigningKey::parse(&text).map_err(|e| file_error(&path, e));
-    }
-    if !is_new {
-        return Err(file_error(
-            &path,
-            "is missing, and the ledger is not new; put the key back, or start with another data directory",
-        ));
-    }
-    let key = SigningKey::generate(origin, cx)?;
-    write_private(&path, &key.encode())?;
-    tiles::write(&dir.join(PUBLIC), format!("{}\n", key.verifier()).as_bytes())?;
-    Ok(key)
-}
-
-/// Writes a file that only its owner reads.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let problem = |e: std::io::Error| file_error(path, e);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(problem)?;
-    file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(problem)
-}
-
-/// Where the checkpoint that vouches for a rotation is kept: both keys signed it.
-pub(crate) fn rotation_path(size: u64) -> String {
-    format!("rotations/{size:020}")
-}
-
-pub(crate) fn keep_rotation(dir: &Path, size: u64, note: &str) -> Result<(), Error> {
-    tiles::write(&dir.join(rotation_path(size)), note.as_bytes())
-}
-
-/// Settles a rotation that a crash interrupted: the next key is in force exactly
-/// when a checkpoint carries its signature.
-pub(crate) fn settle_rotation(dir: &Path, contents: &Contents) -> Result<(), Error> {
-    let next: PathBuf = dir.join(NEXT_KEY);
-    let Some(bytes) = read_file(&next)? else { return Ok(()) };
-    let verifier =
-        SigningKey::parse(&String::from_utf8_lossy(&bytes)).map(|key| key.verifier()).ok();
-    let signed = |note: &String| {
-        let checkpoint = Checkpoint::parse(note).ok();
-        checkpoint.zip(verifier.as_ref()).is_some_and(|(note, key)| note.is_signed_by(key))
-    };
-    let done = match contents.notes.iter().find(|(_, note)| signed(note)) {
-        Some((size, note)) => {
-            keep_rotation(dir, *size, note)?;
-            fs::rename(&next, dir.join(KEY))
+        if let Some((size, key)) = rotated {
+            loaded.rotations.push(Rotation { size, key, note: batch.note.to_owned() });
         }
-        None => fs::remove_file(&next),
-    };
-    done.map_err(|e| file_error(&next, e))
-}
-
-/// Brings tiles and checkpoint up to the journal's end, and begins a new journal.
-pub(crate) fn materialise(
-    dir: &Path,
-    tiled: u64,
-    hashes: &Hashes,
-    tail: &[Vec<u8>],
-    note: &str,
-) -> Result<(), Error> {
-    let size = hashes.size();
-    if size > tiled {
-        let first = tiled - tiled % WIDTH;
-        let mut entries = match tiled - first {
-            0 => Vec::new(),
-            width => tiles::read_bundle(dir, first / WIDTH, width)?,
-        };
-        entries.extend_from_slice(tail);
-        tiles::write_bundles(dir, first, &entries)?;
-        tiles::write_hashes(dir, hashes, tiled)?;
-        tiles::write(&dir.join(CHECKPOINT), note.as_bytes())?;
+        if size > tiled {
+            batch.note.clone_into(&mut loaded.note);
+            loaded.newest = Some(checkpoint);
+        }
+        Ok(size)
     }
-    tiles::write(&dir.join(journal::FILE), &journal::begin(size))
-}
 
-/// A head, as the newest checkpoint has it.
-pub(crate) fn head(contents: &Contents, origin: &str) -> Head {
-    match &contents.checkpoint {
-        Some(checkpoint) => checkpoint.head.clone(),
-        None => Head { origin: origin.to_owned(), size: 0, root: crate::tree::empty() },
+    fn known(&self, loaded: &Loaded, index: u64) -> Result<Hash, String> {
+        proof::Nodes::node(&self.source(&loaded.levels), 0, index).map_err(|e| e.to_string())
+    }
+
+    fn root_at(&self, loaded: &Loaded, size: u64) -> Result<Hash, String> {
+        debug_assert!(count(loaded.levels.size(), 0) >= size);
+        proof::range(&self.source(&loaded.levels), 0, size).map_err(|e| e.to_string())
     }
 }

@@ -1,27 +1,85 @@
-//! The directory in the layout of C2SP tlog-tiles: hashes in tiles of 256, entries
-//! in bundles of 256, each written once and then only read.
+//! The layout of C2SP tlog-tiles: hashes in tiles of 256, entries in bundles of 256,
+//! each written once and then only read.
 
 use std::{
-    fs,
-    io::Write,
+    collections::BTreeSet,
+    io,
     path::{Path, PathBuf},
 };
 
 use crate::{
     Error,
-    proof::Nodes,
-    tree::{Hash, leaf, node},
+    disk::{Disk, Readers},
+    journal::{put_entry, take_entry},
+    tree::Hash,
 };
 
 /// Hashes in a full tile, entries in a full bundle.
 pub(crate) const WIDTH: u64 = 256;
 /// A tile's height: each level of tiles stands this many levels of the tree above the last.
-const HEIGHT: u32 = 8;
-/// Levels of tiles; the tree has at most 2^63 leaves.
-const LEVELS_MAX: u32 = 7;
+pub(crate) const HEIGHT: u32 = 8;
+/// Levels of tiles; C2SP tlog-tiles numbers them 0 to 63, and 2^64 leaves fill eight.
+const LEVELS: u32 = 8;
+/// The folder of tiles and bundles.
+pub(crate) const FOLDER: &str = "tile";
 
 pub(crate) fn file_error(path: &Path, problem: impl std::fmt::Display) -> Error {
     Error::File { path: path.display().to_string(), problem: problem.to_string() }
+}
+
+/// What a tile's file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    /// The hashes of a level.
+    Level(u32),
+    /// The entries themselves, beside the hashes of level 0.
+    Entries,
+}
+
+/// A tile's or bundle's file, as its path names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tile {
+    pub(crate) kind: Kind,
+    pub(crate) n: u64,
+    /// [`WIDTH`] for a full one.
+    pub(crate) width: u64,
+}
+
+impl Tile {
+    pub(crate) fn full(kind: Kind, n: u64) -> Self {
+        Self { kind, n, width: WIDTH }
+    }
+
+    /// The path below the ledger's folder.
+    pub(crate) fn path(self) -> String {
+        let kind = match self.kind {
+            Kind::Level(level) => level.to_string(),
+            Kind::Entries => "entries".to_owned(),
+        };
+        let partial =
+            if self.width == WIDTH { String::new() } else { format!(".p/{}", self.width) };
+        format!("{FOLDER}/{kind}/{}{partial}", numbered(self.n))
+    }
+
+    /// Reads a path below the ledger's folder, written exactly as [`Tile::path`] does.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let (kind, rest) = path.strip_prefix(FOLDER)?.strip_prefix('/')?.split_once('/')?;
+        let kind = match kind {
+            "entries" => Kind::Entries,
+            level => Kind::Level(level.parse().ok().filter(|level| *level < LEVELS)?),
+        };
+        let (number, width) = match rest.split_once(".p/") {
+            Some((number, width)) => (number, width.parse().ok().filter(|w| (1..256).contains(w))?),
+            None => (rest, WIDTH),
+        };
+        let mut n = 0_u64;
+        for group in number.split('/') {
+            let digits = group.strip_prefix('x').unwrap_or(group);
+            n = n.checked_mul(1000)?.checked_add(digits.parse().ok()?)?;
+        }
+        let tile = Self { kind, n, width };
+        (tile.path() == path).then_some(tile)
+    }
 }
 
 /// `001`, `x001/234`: thousands in folders.
@@ -35,174 +93,174 @@ fn numbered(n: u64) -> String {
     path
 }
 
-/// A tile's path below the directory; `width` below 256 for a partial one.
-pub(crate) fn path(kind: &str, n: u64, width: u64) -> String {
-    let partial = if width == WIDTH { String::new() } else { format!(".p/{width}") };
-    format!("tile/{kind}/{}{partial}", numbered(n))
-}
-
-/// Writes a file whole or not at all, on the disk when this returns.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let problem = |e: std::io::Error| file_error(path, e);
-    let parent = path.parent().ok_or_else(|| file_error(path, "has no folder"))?;
-    fs::create_dir_all(parent).map_err(problem)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let temporary = parent.join(name);
-    let mut file = fs::File::create(&temporary).map_err(problem)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(problem)?;
-    fs::rename(&temporary, path).map_err(problem)?;
-    fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(problem)
-}
-
-/// The hashes of a tree, level by level, in memory: 64 bytes an entry at the most.
-#[derive(Debug, Default)]
-pub(crate) struct Hashes(Vec<Vec<Hash>>);
-
-impl Hashes {
-    pub(crate) fn size(&self) -> u64 {
-        self.0.first().map_or(0, |leaves| u64::try_from(leaves.len()).unwrap_or(u64::MAX))
-    }
-
-    pub(crate) fn push(&mut self, entry: &[u8]) {
-        self.push_leaf(leaf(entry));
-    }
-
-    pub(crate) fn push_leaf(&mut self, mut hash: Hash) {
-        for level in 0.. {
-            if self.0.len() == level {
-                self.0.push(Vec::new());
-            }
-            let Some(hashes) = self.0.get_mut(level) else { return };
-            hashes.push(hash);
-            let [.., left, right] = hashes.as_slice() else { return };
-            if !hashes.len().is_multiple_of(2) {
-                return;
-            }
-            hash = node(left, right);
-        }
-    }
-
-    pub(crate) fn root(&self) -> Hash {
-        self.root_at(self.size()).unwrap_or_else(crate::tree::empty)
-    }
-
-    /// The root when the tree had so many entries.
-    pub(crate) fn root_at(&self, size: u64) -> Option<Hash> {
-        if size == 0 {
-            return Some(crate::tree::empty());
-        }
-        (size <= self.size()).then(|| crate::proof::range(self, 0, size).ok())?
-    }
-
-    /// The hashes of one level, `from..to`.
-    pub(crate) fn level(&self, level: u32, from: u64, to: u64) -> Option<&[Hash]> {
-        let level = self.0.get(usize::try_from(level).ok()?)?;
-        level.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
-    }
-
-    pub(crate) fn truncate(&mut self, size: u64) {
-        for (level, hashes) in self.0.iter_mut().enumerate() {
-            let keep = size >> u32::try_from(level).unwrap_or(63).min(63);
-            hashes.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
-        }
-    }
-}
-
-impl Nodes for Hashes {
-    type Error = ();
-
-    fn node(&self, level: u32, index: u64) -> Result<Hash, ()> {
-        self.level(level, index, index + 1).and_then(|hashes| hashes.first()).copied().ok_or(())
-    }
-}
-
-/// Writes the hash tiles of the tree between two sizes, and their partial ends.
-pub(crate) fn write_hashes(dir: &Path, hashes: &Hashes, from: u64) -> Result<(), Error> {
-    let size = hashes.size();
-    for level in 0..LEVELS_MAX {
-        let have = size >> (HEIGHT * level);
-        if have == 0 {
-            break;
-        }
-        let first = (from >> (HEIGHT * level)) / WIDTH;
-        for n in first..have.div_ceil(WIDTH) {
-            let width = (have - n * WIDTH).min(WIDTH);
-            let tile =
-                hashes.level(HEIGHT * level, n * WIDTH, n * WIDTH + width).unwrap_or_default();
-            let target = dir.join(path(&level.to_string(), n, width));
-            if !target.exists() {
-                write(&target, tile.as_flattened())?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Writes the bundles that hold `entries`, the first of which has the index `from`,
-/// a multiple of 256.
-pub(crate) fn write_bundles(dir: &Path, from: u64, entries: &[Vec<u8>]) -> Result<(), Error> {
-    let bundles = entries.chunks(usize::try_from(WIDTH).unwrap_or(256));
-    for (n, bundle) in (from / WIDTH..).zip(bundles) {
-        let mut bytes = Vec::new();
-        for entry in bundle {
-            let length = u16::try_from(entry.len())
-                .map_err(|_| Error::Entry { problem: "it is too long".to_owned() })?;
-            bytes.extend(length.to_be_bytes());
-            bytes.extend(entry);
-        }
-        let width = u64::try_from(bundle.len()).unwrap_or(WIDTH);
-        write(&dir.join(path("entries", n, width)), &bytes)?;
-    }
-    Ok(())
-}
-
 /// Splits a bundle into its entries.
-pub(crate) fn unbundle(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(crate) fn unbundle(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut entries = Vec::new();
     while !bytes.is_empty() {
-        let (length, rest) = bytes.split_first_chunk::<2>()?;
-        let (entry, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-        entries.push(entry.to_vec());
-        bytes = rest;
+        entries.push(take_entry(&mut bytes)?);
     }
     Some(entries)
 }
 
-/// The entries of one bundle, from the widest file that holds `width` of them.
-pub(crate) fn read_bundle(dir: &Path, n: u64, width: u64) -> Result<Vec<Vec<u8>>, Error> {
-    let target = dir.join(path("entries", n, width));
-    let full: PathBuf = dir.join(path("entries", n, WIDTH));
-    let target = if target.exists() { target } else { full };
-    let bytes = fs::read(&target).map_err(|e| file_error(&target, e))?;
-    let mut entries =
-        unbundle(&bytes).ok_or_else(|| file_error(&target, "is no bundle of entries"))?;
-    let width = usize::try_from(width).unwrap_or(usize::MAX);
-    if entries.len() < width {
-        return Err(file_error(
-            &target,
-            format!("holds {} entries, and {width} belong there", entries.len()),
-        ));
+pub(crate) fn bundle<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    entries.for_each(|entry| put_entry(&mut bytes, entry));
+    bytes
+}
+
+/// Splits a tile into its hashes; none when its length is no whole number of them.
+pub(crate) fn hashes(bytes: &[u8]) -> Option<&[Hash]> {
+    let (hashes, rest) = bytes.as_chunks::<32>();
+    rest.is_empty().then_some(hashes)
+}
+
+/// A file's bytes, none when there is no such file.
+pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match disk.read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if is_absent(&e) => Ok(None),
+        Err(e) => Err(file_error(path, e)),
     }
-    entries.truncate(width);
-    Ok(entries)
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Reads a partial tile or bundle, or the full one that has taken its place.
+pub(crate) fn read_tile(disk: &dyn Disk, dir: &Path, tile: Tile) -> Result<Vec<u8>, Error> {
+    let path = dir.join(tile.path());
+    if let Some(bytes) = read_file(disk, &path)? {
+        return Ok(bytes);
+    }
+    let full = dir.join(Tile::full(tile.kind, tile.n).path());
+    read_file(disk, &full)?.ok_or_else(|| file_error(&path, "is missing"))
+}
+
+/// Puts whole files below a folder. They are durable once [`Shelf::settle`] returns.
+pub(crate) struct Shelf<'a> {
+    disk: &'a dyn Disk,
+    root: &'a Path,
+    /// Folders made or added to since the last settling.
+    touched: BTreeSet<PathBuf>,
+}
+
+impl<'a> Shelf<'a> {
+    pub(crate) fn new(disk: &'a dyn Disk, root: &'a Path) -> Self {
+        Self { disk, root, touched: BTreeSet::new() }
+    }
+
+    /// Writes a file whole or not at all, in the place of one that is there.
+    pub(crate) fn put(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        readers: Readers,
+    ) -> Result<PathBuf, Error> {
+        let path = self.root.join(name);
+        self.make_folders(&path)?;
+        let temporary = temporary(&path);
+        self.disk
+            .write(&temporary, bytes, readers)
+            .and_then(|()| self.disk.rename(&temporary, &path))
+            .map_err(|e| file_error(&path, e))?;
+        Ok(path)
+    }
+
+    /// Makes the folders above a file, and remembers to sync each: a folder that is
+    /// not in its parent for good takes its files with it when the power goes.
+    fn make_folders(&mut self, path: &Path) -> Result<(), Error> {
+        let above: Vec<&Path> =
+            path.ancestors().skip(1).take_while(|folder| folder.starts_with(self.root)).collect();
+        for folder in above.into_iter().rev() {
+            if !self.touched.contains(folder) {
+                if folder != self.root {
+                    self.disk.make_folder(folder).map_err(|e| file_error(folder, e))?;
+                }
+                self.touched.insert(folder.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything put so far durable.
+    pub(crate) fn settle(&mut self) -> Result<(), Error> {
+        for folder in std::mem::take(&mut self.touched) {
+            self.disk.sync_folder(&folder).map_err(|e| file_error(&folder, e))?;
+        }
+        Ok(())
+    }
+}
+
+/// The name under which a file is written before it takes its place.
+pub(crate) fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    path.with_file_name(name)
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail loudly")]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn paths_are_those_of_the_specification() {
         // The examples of C2SP tlog-tiles.
-        assert_eq!(path("0", 1_234_067, WIDTH), "tile/0/x001/x234/067");
-        assert_eq!(path("entries", 0, 5), "tile/entries/000.p/5");
+        assert_eq!(Tile::full(Kind::Level(0), 1_234_067).path(), "tile/0/x001/x234/067");
+        let partial = Tile { kind: Kind::Entries, n: 0, width: 5 };
+        assert_eq!(partial.path(), "tile/entries/000.p/5");
+    }
+
+    #[test]
+    fn other_ways_to_write_a_path_name_no_tile() {
+        for path in [
+            "tile/0/1",
+            "tile/0/0001",
+            "tile/00/001",
+            "tile/8/001",
+            "tile/0/x000/001",
+            "tile/0/001/x002",
+            "tile/0/001.p/0",
+            "tile/0/001.p/256",
+            "tile/0/001.p/05",
+            "tile/0/001.p",
+            "tile/0/+01",
+            "tile/x/001",
+            "tile/0/001.tmp",
+            "tiles/0/001",
+            "tile/0/x001/x234/067/",
+        ] {
+            assert_eq!(Tile::parse(path), None, "{path}");
+        }
     }
 
     #[test]
     fn a_cut_bundle_is_none() {
-        assert_eq!(unbundle(&[0, 1, b'a', 0, 0]), Some(vec![b"a".to_vec(), Vec::new()]));
-        assert_eq!(unbundle(&[0, 2, b'a']), None);
-        assert_eq!(unbundle(&[0]), None);
+        let split = |bytes| unbundle(bytes).map(|entries| entries.concat());
+        assert_eq!(split(&[0, 1, b'a', 0, 0]), Some(b"a".to_vec()));
+        assert_eq!(split(&[0, 2, b'a']), None);
+        assert_eq!(split(&[0]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_reads_back(level in 0_u32..8, n in any::<u64>(), width in 1_u64..=256, entries in any::<bool>()) {
+            let kind = if entries { Kind::Entries } else { Kind::Level(level) };
+            let tile = Tile { kind, n, width };
+            prop_assert_eq!(Tile::parse(&tile.path()), Some(tile));
+        }
+
+        #[test]
+        fn any_path_and_any_bytes_are_read_without_a_panic(path in "tile/[0-9ex]{1,3}/[x0-9/.p]{0,20}", bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            if let Some(tile) = Tile::parse(&path) {
+                prop_assert_eq!(tile.path(), path);
+            }
+            if let Some(entries) = unbundle(&bytes) {
+                prop_assert_eq!(bundle(entries.into_iter()), bytes);
+            }
+        }
     }
 }

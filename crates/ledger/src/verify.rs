@@ -1,21 +1,22 @@
 //! The offline verifier: a directory and public keys are all it needs. It changes
 //! nothing, and trusts nothing that a signature does not cover.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-use bartizan_core::json;
-use serde_json::Value;
+use std::path::{Path, PathBuf};
 
 use crate::{
     Error,
+    disk::{Disk, RealDisk},
+    inventory::Inventory,
+    journal,
     note::{Checkpoint, Head, VerifierKey},
-    state::{self, Contents},
-    tiles::{self, WIDTH},
-    tree::{Hash, leaf},
+    settle::rotation_path,
+    state::{COSIGNED, ROTATIONS},
+    tiles::{file_error, read_file},
+    walk::{Walk, Walked},
 };
+
+/// LIMIT: problems that a report lists one by one.
+const PROBLEMS_MAX: usize = 100;
 
 /// What else the verifier may go by.
 #[derive(Clone, Debug, Default)]
@@ -47,53 +48,99 @@ impl Report {
 }
 
 /// Verifies everything below a directory against the key that the log began with,
-/// or any later one.
+/// or any later one. The ledger may be in use meanwhile.
 ///
 /// # Errors
 /// When the directory cannot be read at all.
 pub fn directory(dir: &Path, key: &VerifierKey, options: &Options) -> Result<Report, Error> {
-    if !dir.is_dir() {
-        let path = dir.display().to_string();
-        return Err(Error::File { path, problem: "is no folder".to_owned() });
+    directory_on(&RealDisk, dir, key, options)
+}
+
+pub(crate) fn directory_on(
+    disk: &dyn Disk,
+    dir: &Path,
+    key: &VerifierKey,
+    options: &Options,
+) -> Result<Report, Error> {
+    disk.list(dir).map_err(|e| file_error(dir, e))?;
+    let inventory = Inventory::take(disk, dir)?;
+    let mut report = Report::default();
+    match Parts::read(&inventory) {
+        Ok(parts) => Examination { disk, dir, key, options, inventory: &inventory }
+            .examine(&parts, &mut report),
+        Err(problem) => report.problems.push(problem),
     }
-    let published = || state::read_file(&dir.join(state::CHECKPOINT)).ok().flatten();
-    let mut before = published();
-    let mut report = once(dir, key, options);
-    // A ledger that is in use moves entries from its journal into tiles meanwhile.
-    for _ in 1..state::READS_MAX {
-        let after = published();
-        if report.is_intact() || before == after {
-            break;
-        }
-        before = after;
-        report = once(dir, key, options);
+    let more = report.problems.len().saturating_sub(PROBLEMS_MAX);
+    if more > 0 {
+        report.problems.truncate(PROBLEMS_MAX);
+        report.problems.push(format!("and {more} more"));
     }
     Ok(report)
 }
 
-fn once(dir: &Path, key: &VerifierKey, options: &Options) -> Report {
-    let mut report = Report::default();
-    let contents = match state::read(dir) {
-        Ok(contents) => contents,
-        Err(error) => {
-            report.problems.push(error.to_string());
-            return report;
-        }
-    };
-    report.torn = contents.torn;
-    report.head = contents.checkpoint.as_ref().map(|checkpoint| checkpoint.head.clone());
-    if contents.checkpoint.is_none() {
-        report
-            .problems
-            .push("there is no checkpoint: this is no ledger, or all of it is gone".to_owned());
-        return report;
+/// What the two files hold that tell how far the ledger goes.
+pub(crate) struct Parts<'a> {
+    /// The published checkpoint, and the note that it was read from.
+    pub(crate) published: Option<Checkpoint>,
+    pub(crate) journal: journal::Contents<'a>,
+    /// The checkpoints of the journal's batches, by the size they are due at.
+    pub(crate) checkpoints: Vec<(u64, Checkpoint)>,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn read(inventory: &'a Inventory) -> Result<Self, String> {
+        let published = match &inventory.checkpoint {
+            None => None,
+            Some(bytes) => {
+                let note = std::str::from_utf8(bytes).map_err(|_| "`checkpoint` is no text")?;
+                Some(Checkpoint::parse(note).map_err(|e| format!("`checkpoint`: {e}"))?)
+            }
+        };
+        let bytes = inventory.journal.as_deref().ok_or(match published {
+            Some(_) => "`journal` is missing",
+            None => "there is neither `checkpoint` nor `journal`: this is no ledger, or all of it is gone",
+        })?;
+        let journal = journal::read(bytes).map_err(|problem| format!("`journal`: {problem}"))?;
+        let mut parts = Self { published, journal, checkpoints: Vec::new() };
+        parts.fit()?;
+        Ok(parts)
     }
-    let keys = entries(dir, &contents, key, &mut report);
-    rotations(dir, &contents, &keys, &mut report);
-    signatures(dir, &contents, &keys, &mut report);
-    files(dir, &contents, &keys, &mut report);
-    memories(dir, &contents, options, &mut report);
-    report
+
+    /// The size that the tiles cover.
+    pub(crate) fn tiled(&self) -> u64 {
+        self.published.as_ref().map_or(0, |checkpoint| checkpoint.head.size)
+    }
+
+    fn fit(&mut self) -> Result<(), String> {
+        let (base, tiled) = (self.journal.base, self.tiled());
+        let mut size = base;
+        for batch in &self.journal.batches {
+            size += u64::try_from(batch.entries.len()).unwrap_or(u64::MAX);
+            let checkpoint = Checkpoint::parse(batch.note)
+                .map_err(|e| format!("`journal`: the checkpoint of size {size}: {e}"))?;
+            self.checkpoints.push((size, checkpoint));
+        }
+        if base > tiled || size < tiled {
+            return Err(format!(
+                "`journal` goes from entry {base} to {size}, and `checkpoint` is of size {tiled}"
+            ));
+        }
+        match size {
+            0 => Err("there is no checkpoint: nothing was ever acknowledged, or all of it is gone"
+                .to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn newest(&self) -> Option<&Checkpoint> {
+        let last = self.checkpoints.last().map(|(_, checkpoint)| checkpoint);
+        last.or(self.published.as_ref())
+    }
+
+    /// The note of a size, where the journal still has it.
+    fn at(&self, size: u64) -> Option<&Checkpoint> {
+        self.checkpoints.iter().find(|(at, _)| *at == size).map(|(_, checkpoint)| checkpoint)
+    }
 }
 
 /// A key, and the size of the tree from which it signs.
@@ -102,209 +149,201 @@ struct Term {
     key: VerifierKey,
 }
 
-/// Reads every entry: its hash is that of the tiles, its form is canonical. Gives
-/// the keys in force, by the entries that rotated them.
-fn entries(dir: &Path, contents: &Contents, first: &VerifierKey, report: &mut Report) -> Vec<Term> {
-    let mut terms = vec![Term { from: 0, key: first.clone() }];
-    let mut index = 0;
-    let mut look = |bytes: &[u8], report: &mut Report| {
-        if contents.hashes.level(0, index, index + 1) != Some(&[leaf(bytes)]) {
-            report.problems.push(format!("entry {index} is not the one that was signed"));
+struct Examination<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    key: &'a VerifierKey,
+    options: &'a Options,
+    inventory: &'a Inventory,
+}
+
+impl Examination<'_> {
+    fn examine(&self, parts: &Parts<'_>, report: &mut Report) {
+        report.torn = parts.journal.torn;
+        report.head = parts.newest().map(|checkpoint| checkpoint.head.clone());
+        let cosigned = self.cosigned(report);
+        let vouchers = self.vouchers(report);
+        let mut sizes: Vec<u64> = parts.checkpoints.iter().map(|(size, _)| *size).collect();
+        sizes.push(parts.tiled());
+        sizes.extend(vouchers.iter().chain(&cosigned).map(|checkpoint| checkpoint.head.size));
+        sizes.extend(self.options.remembered.iter().map(|head| head.size));
+        let walk = Walk { disk: self.disk, dir: self.dir, inventory: self.inventory, parts };
+        let walked = walk.run(sizes, &mut report.problems);
+        let terms = self.terms(&walked);
+        self.heads(parts, &walked, report);
+        self.signatures(parts, &terms, report);
+        self.rotations(parts, &walked, &terms, vouchers, report);
+        self.memories(&walked, &cosigned, report);
+        report.ignored.extend(
+            self.inventory
+                .others
+                .iter()
+                .filter(|name| {
+                    let name = name.as_str();
+                    let known = [crate::state::CHECKPOINT, journal::FILE].contains(&name);
+                    !known && !name.starts_with(ROTATIONS) && !name.starts_with(COSIGNED)
+                })
+                .map(PathBuf::from),
+        );
+        report.ignored.sort();
+    }
+
+    fn below<'a>(&'a self, folder: &str) -> impl Iterator<Item = &'a String> {
+        let prefix = format!("{folder}/");
+        self.inventory.others.iter().filter(move |name| name.starts_with(&prefix))
+    }
+
+    fn note(&self, name: &str) -> Option<Checkpoint> {
+        let bytes = read_file(self.disk, &self.dir.join(name)).ok().flatten()?;
+        Checkpoint::parse(&String::from_utf8(bytes).ok()?).ok()
+    }
+
+    /// Checkpoints that a given witness cosigned; other files are named as not covered.
+    fn cosigned(&self, report: &mut Report) -> Vec<Checkpoint> {
+        let mut found = Vec::new();
+        for name in self.below(COSIGNED) {
+            let by_witness = |checkpoint: &Checkpoint| {
+                let keys = &mut self.options.witnesses.iter().filter(|key| key.is_cosigner());
+                keys.any(|key| checkpoint.is_signed_by(key))
+            };
+            match self.note(name).filter(by_witness) {
+                Some(checkpoint) => found.push(checkpoint),
+                None => report.ignored.push(PathBuf::from(name)),
+            }
         }
-        match canonical(bytes) {
-            Err(problem) => report.problems.push(format!("entry {index}: {problem}")),
-            Ok(entry) => terms.extend(rotation(&entry).map(|key| Term { from: index + 1, key })),
+        report.cosigned = found.len();
+        found
+    }
+
+    /// The notes under `rotations/`. One that cannot be read is a problem.
+    fn vouchers(&self, report: &mut Report) -> Vec<Checkpoint> {
+        let mut found = Vec::new();
+        for name in self.below(ROTATIONS) {
+            match self.note(name) {
+                Some(note) if rotation_path(note.head.size) == *name => found.push(note),
+                _ if name.ends_with(".tmp") => report.ignored.push(PathBuf::from(name)),
+                _ => report.problems.push(format!("`{name}` is no checkpoint of its size")),
+            }
         }
-        index += 1;
-    };
-    for n in 0..contents.tiled.div_ceil(WIDTH) {
-        let width = (contents.tiled - n * WIDTH).min(WIDTH);
-        match tiles::read_bundle(dir, n, width) {
-            Ok(bundle) => bundle.iter().for_each(|entry| look(entry, report)),
-            Err(error) => {
-                report.problems.push(error.to_string());
-                return terms;
+        found
+    }
+
+    /// The keys from the given one on, by the entries that changed them.
+    fn terms(&self, walked: &Walked) -> Vec<Term> {
+        let mut terms = vec![Term { from: 0, key: self.key.clone() }];
+        let changes = walked.rotations.iter();
+        terms.extend(changes.map(|(index, key)| Term { from: index + 1, key: key.clone() }));
+        // A verifier that was given a later key begins with it.
+        let start = terms.iter().rposition(|term| term.key == *self.key).unwrap_or(0);
+        terms.split_off(start)
+    }
+
+    /// Each checkpoint has the root of the entries before it.
+    fn heads(&self, parts: &Parts<'_>, walked: &Walked, report: &mut Report) {
+        let origin = report.head.as_ref().map(|head| head.origin.clone()).unwrap_or_default();
+        let published = parts.published.iter().map(|checkpoint| (checkpoint.head.size, checkpoint));
+        let journal = parts.checkpoints.iter().map(|(size, checkpoint)| (*size, checkpoint));
+        for (size, Checkpoint { head, .. }) in published.chain(journal) {
+            if head.size != size || walked.roots.get(&size) != Some(&head.root) {
+                report.problems.push(format!("the checkpoint of size {size} has another root"));
+            }
+            if head.origin != origin {
+                report.problems.push(format!(
+                    "the checkpoint of size {size} is of another log, `{}`",
+                    head.origin
+                ));
             }
         }
     }
-    contents.tail.iter().for_each(|entry| look(entry, report));
-    // A verifier that starts from a later key skips the rotations up to it.
-    let start = terms.iter().rposition(|term| term.key == *first).unwrap_or(0);
-    terms.split_off(start)
-}
 
-fn canonical(bytes: &[u8]) -> Result<Value, String> {
-    let value = json::parse(bytes, usize::MAX).map_err(|e| e.to_string())?;
-    if json::canonical(&value)?.as_bytes() != bytes {
-        return Err("its JSON is not canonical".to_owned());
-    }
-    Ok(value)
-}
-
-fn rotation(entry: &Value) -> Option<VerifierKey> {
-    let is_rotation = entry.get("kind").and_then(Value::as_str) == Some("ledger.key_rotated");
-    let key = entry.pointer("/body/key").and_then(Value::as_str)?;
-    is_rotation.then(|| VerifierKey::parse(key).ok())?
-}
-
-/// The old key vouches for the new one: the checkpoint that covers a rotation
-/// first is kept, and carries both signatures.
-fn rotations(dir: &Path, contents: &Contents, terms: &[Term], report: &mut Report) {
-    for pair in terms.windows(2) {
-        let [old, new] = pair else { continue };
-        let note = fs::read_to_string(dir.join(state::rotation_path(new.from))).unwrap_or_default();
-        let vouched = Checkpoint::parse(&note).is_ok_and(|checkpoint| {
-            checkpoint.head.size == new.from
-                && contents.hashes.root_at(new.from) == Some(checkpoint.head.root)
-                && checkpoint.is_signed_by(&old.key)
-                && checkpoint.is_signed_by(&new.key)
-        });
-        if !vouched {
-            report.problems.push(format!(
-                "the key from size {} on is not vouched for by the one before",
-                new.from
-            ));
+    /// Each checkpoint is signed by the key of its time.
+    fn signatures(&self, parts: &Parts<'_>, terms: &[Term], report: &mut Report) {
+        let newest = parts.newest();
+        let journal = parts.checkpoints.iter().map(|(_, checkpoint)| checkpoint);
+        for checkpoint in parts.published.iter().chain(journal) {
+            let size = checkpoint.head.size;
+            match terms.iter().rfind(|term| term.from <= size) {
+                // Before the given key's time: a later head covers it.
+                None if newest != Some(checkpoint) => {}
+                Some(term)
+                    if checkpoint.head.origin == term.key.name
+                        && checkpoint.is_signed_by(&term.key) => {}
+                term => {
+                    let key = term.map_or(self.key, |term| &term.key);
+                    report
+                        .problems
+                        .push(format!("the checkpoint of size {size} is not signed by `{key}`"));
+                }
+            }
         }
     }
-}
 
-/// Every checkpoint is signed by the key of its time.
-fn signatures(dir: &Path, contents: &Contents, terms: &[Term], report: &mut Report) {
-    let published = fs::read_to_string(dir.join(state::CHECKPOINT)).ok();
-    let published = published.map(|note| (contents.tiled, note));
-    for (size, note) in contents.notes.iter().cloned().chain(published) {
-        let Ok(checkpoint) = Checkpoint::parse(&note) else {
-            report.problems.push(format!("the checkpoint at size {size} cannot be read"));
-            continue;
-        };
-        let term = terms.iter().rfind(|term| term.from <= size);
-        let Some(term) = term else { continue };
-        if !checkpoint.is_signed_by(&term.key) {
+    /// The old key vouches for the new one: the first checkpoint over a change of keys
+    /// carries both signatures.
+    fn rotations(
+        &self,
+        parts: &Parts<'_>,
+        walked: &Walked,
+        terms: &[Term],
+        vouchers: Vec<Checkpoint>,
+        report: &mut Report,
+    ) {
+        for pair in terms.windows(2) {
+            let [old, new] = pair else { continue };
+            let kept = vouchers.iter().find(|note| note.head.size == new.from);
+            let is_good = kept.or_else(|| parts.at(new.from)).is_some_and(|note| {
+                walked.roots.get(&new.from) == Some(&note.head.root)
+                    && note.head.origin == old.key.name
+                    && note.is_signed_by(&old.key)
+                    && note.is_signed_by(&new.key)
+            });
+            if !is_good {
+                report.problems.push(format!(
+                    "the key from size {} on is not vouched for by the one before",
+                    new.from
+                ));
+            }
+        }
+        for note in vouchers {
+            if !terms.iter().skip(1).any(|term| term.from == note.head.size) {
+                report.ignored.push(PathBuf::from(rotation_path(note.head.size)));
+            }
+        }
+    }
+
+    /// Heads that were seen before must be heads of this tree's past.
+    fn memories(&self, walked: &Walked, cosigned: &[Checkpoint], report: &mut Report) {
+        let Some(newest) = report.head.clone() else { return };
+        for checkpoint in cosigned {
+            if checkpoint.head.origin == newest.origin {
+                self.memory(walked, &checkpoint.head, "a witness's cosignature", report);
+            } else {
+                report.ignored.push(PathBuf::from(crate::cosigned::path(checkpoint.head.size)));
+            }
+        }
+        match &self.options.remembered {
+            Some(head) if head.origin == newest.origin => {
+                self.memory(walked, head, "the remembered head", report);
+            }
+            Some(head) if !walked.goes_on_from(head) => report.problems.push(format!(
+                "the remembered head is of `{}`, and this ledger, `{}`, does not go on from it",
+                head.origin, newest.origin
+            )),
+            _ => {}
+        }
+    }
+
+    fn memory(&self, walked: &Walked, head: &Head, whose: &str, report: &mut Report) {
+        let size = walked.size;
+        if head.size > size {
+            report.problems.push(format!(
+                "rolled back: {whose} is of size {}, and the ledger ends at {size}",
+                head.size
+            ));
+        } else if walked.roots.get(&head.size) != Some(&head.root) {
             report
                 .problems
-                .push(format!("the checkpoint at size {size} is not signed by `{}`", term.key));
+                .push(format!("rewritten: {whose} has another root at size {}", head.size));
         }
-        if checkpoint.head.origin != term.key.name {
-            report.problems.push(format!(
-                "the checkpoint at size {size} is of another log, `{}`",
-                checkpoint.head.origin
-            ));
-        }
-    }
-}
-
-/// Every tile is what the tree says; every other file is named.
-fn files(dir: &Path, contents: &Contents, terms: &[Term], report: &mut Report) {
-    let vouches: Vec<String> = terms.iter().map(|term| state::rotation_path(term.from)).collect();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(list) = fs::read_dir(&folder) else {
-            report.problems.push(format!("`{}` cannot be read", folder.display()));
-            continue;
-        };
-        for path in list.flatten().map(|entry| entry.path()) {
-            if path.is_dir() && !path.is_symlink() {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(dir).unwrap_or(&path).to_owned();
-            match tile(&name) {
-                Some(tile) => check_tile(&path, &tile, contents, report),
-                None if [state::CHECKPOINT, crate::journal::FILE]
-                    .iter()
-                    .any(|known| name == Path::new(known)) => {}
-                None if vouches.iter().any(|known| name == Path::new(known)) => {}
-                None => report.ignored.push(name),
-            }
-        }
-    }
-    report.ignored.sort();
-}
-
-/// A tile, as its path names it.
-struct Tile {
-    /// None for a bundle of entries.
-    level: Option<u32>,
-    n: u64,
-    width: u64,
-}
-
-fn tile(name: &Path) -> Option<Tile> {
-    let mut parts = name.to_str()?.strip_prefix("tile/")?.split('/');
-    let level = match parts.next()? {
-        "entries" => None,
-        level => Some(level.parse().ok().filter(|level| *level < 8)?),
-    };
-    let (mut n, mut width) = (0_u64, WIDTH);
-    let mut in_partial = false;
-    for part in parts {
-        if in_partial {
-            width = part.parse().ok()?;
-            continue;
-        }
-        let part = match part.strip_suffix(".p") {
-            Some(part) => {
-                in_partial = true;
-                part
-            }
-            None => part,
-        };
-        let digits = part.strip_prefix('x').unwrap_or(part);
-        n = n.checked_mul(1000)?.checked_add(digits.parse().ok()?)?;
-    }
-    Some(Tile { level, n, width })
-}
-
-fn check_tile(path: &Path, tile: &Tile, contents: &Contents, report: &mut Report) {
-    let Ok(bytes) = fs::read(path) else {
-        report.problems.push(format!("`{}` cannot be read", path.display()));
-        return;
-    };
-    let from = tile.n.saturating_mul(WIDTH);
-    let to = from.saturating_add(tile.width);
-    let good = match tile.level {
-        Some(level) => contents
-            .hashes
-            .level(8 * level, from, to)
-            .is_some_and(|hashes| hashes.as_flattened() == bytes),
-        None => tiles::unbundle(&bytes).is_some_and(|entries| {
-            let leaves: Vec<Hash> = entries.iter().map(|entry| leaf(entry)).collect();
-            contents.hashes.level(0, from, to) == Some(leaves.as_slice())
-        }),
-    };
-    if !good {
-        report.problems.push(format!("`{}` is not what was signed", path.display()));
-    }
-}
-
-/// Heads that were seen before must be heads of this tree's past.
-fn memories(dir: &Path, contents: &Contents, options: &Options, report: &mut Report) {
-    if let Some(head) = &options.remembered {
-        remembered(contents, head, "the remembered head", report);
-    }
-    let cosigned = fs::read_dir(dir.join("cosigned")).into_iter().flatten().flatten();
-    for path in cosigned.map(|entry| entry.path()) {
-        let note = fs::read_to_string(&path).unwrap_or_default();
-        let Ok(checkpoint) = Checkpoint::parse(&note) else { continue };
-        if options.witnesses.iter().any(|witness| checkpoint.is_signed_by(witness)) {
-            report.cosigned += 1;
-            remembered(contents, &checkpoint.head, "a witness's cosignature", report);
-        }
-    }
-}
-
-fn remembered(contents: &Contents, head: &Head, whose: &str, report: &mut Report) {
-    let size = contents.hashes.size();
-    let origin = contents.checkpoint.as_ref().map(|checkpoint| checkpoint.head.origin.as_str());
-    if origin != Some(head.origin.as_str()) {
-        return;
-    }
-    if head.size > size {
-        report.problems.push(format!(
-            "rolled back: {whose} is of size {}, and the ledger ends at {size}",
-            head.size
-        ));
-    } else if contents.hashes.root_at(head.size) != Some(head.root) {
-        report.problems.push(format!("rewritten: {whose} has another root at size {}", head.size));
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     Error,
     note::{Checkpoint, Head, SigningKey, VerifierKey},
     proof::verify_consistency,
-    tree::Hash,
+    tree::{Hash, empty},
 };
 
 /// Checks a log's new checkpoint against the last head seen of it, and cosigns it.
@@ -31,14 +31,23 @@ pub fn cosign(
     if head.origin != log.name || !checkpoint.is_signed_by(log) {
         return refuse(format!("the checkpoint is not signed by `{}`", log.name));
     }
+    if head.size == 0 && head.root != empty() {
+        return refuse("an empty tree has another root".to_owned());
+    }
     if let Some(last) = last {
+        if last.origin != head.origin {
+            return refuse(format!("`{}` is another log than `{}`", head.origin, last.origin));
+        }
         if head.size < last.size {
             return refuse(format!(
                 "rolled back: size {} was seen before, and this is {}",
                 last.size, head.size
             ));
         }
-        if !verify_consistency(last.size, head.size, &last.root, &head.root, consistency) {
+        // Any tree goes on from the empty one, and no proof is there to show it.
+        let from_nothing = last.size == 0 && head.size > 0 && consistency.is_empty();
+        let follows = verify_consistency(last.size, head.size, &last.root, &head.root, consistency);
+        if !from_nothing && !follows {
             return refuse(format!(
                 "it does not go on from size {}, or the proof is wrong",
                 last.size

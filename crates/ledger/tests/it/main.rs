@@ -187,6 +187,160 @@ fn opening_a_damaged_ledger_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_wrong_or_missing_key_and_missing_files_are_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let home = dir.path().join("ledger");
+    made(&home);
+    let (cx, _) = sim::cx(4);
+    let spoil = |what: &str, spoil: &dyn Fn(&Path)| {
+        let copied = dir.path().join(what);
+        copy(&home, &copied);
+        spoil(&copied);
+        Ledger::open(&copied, &settings(), &cx).expect_err(what).to_string()
+    };
+    let stranger = SigningKey::generate("bartizan/test", &cx).expect("a key").encode();
+    let error = spoil("wrong", &|dir| fs::write(dir.join("ledger.key"), &stranger).expect("ok"));
+    assert!(error.contains("is not signed by `ledger.key`"), "{error}");
+    let error = spoil("missing", &|dir| fs::remove_file(dir.join("ledger.key")).expect("ok"));
+    assert!(error.contains("put the key back"), "{error}");
+    let error = spoil("garbled", &|dir| fs::write(dir.join("ledger.key"), "x").expect("ok"));
+    assert!(error.contains("not a private key"), "{error}");
+    let error = spoil("journal", &|dir| fs::remove_file(dir.join("journal")).expect("ok"));
+    assert!(error.contains("`journal` is missing"), "{error}");
+    let error = spoil("checkpoint", &|dir| fs::remove_file(dir.join("checkpoint")).expect("ok"));
+    assert!(error.contains("`journal`: it begins at entry"), "{error}");
+    // Neither may pass for a new ledger, which would sign a second history.
+    let error = spoil("both", &|dir| {
+        fs::remove_file(dir.join("journal")).expect("ok");
+        fs::remove_file(dir.join("checkpoint")).expect("ok");
+    });
+    assert!(error.contains("neither entries nor `checkpoint`"), "{error}");
+}
+
+#[test]
+fn an_entry_that_was_altered_below_is_never_shown_or_proved() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cx, _) = sim::cx(1);
+    let ledger = open(dir.path(), &cx);
+    append(&ledger, 600);
+    drop(ledger);
+    let ledger = open(dir.path(), &cx);
+    let bundle = dir.path().join("tile/entries/001");
+    let mut bytes = fs::read(&bundle).expect("a bundle");
+    bytes[40] ^= 1;
+    fs::write(&bundle, &bytes).expect("written");
+    assert!(matches!(ledger.entry(300), Err(Error::Damaged { .. })));
+    assert!(matches!(ledger.entries(200, 200), Err(Error::Damaged { .. })));
+    assert!(ledger.entry(20).is_ok() && ledger.entry(590).is_ok());
+    let tile = dir.path().join("tile/0/000");
+    let mut bytes = fs::read(&tile).expect("a tile");
+    bytes[40] ^= 1;
+    fs::write(&tile, &bytes).expect("written");
+    drop(ledger);
+    assert!(Ledger::open(dir.path(), &settings(), &cx).is_err());
+}
+
+#[test]
+fn a_private_key_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cx, _) = sim::cx(1);
+    let ledger = open(dir.path(), &cx);
+    let mode = || {
+        let meta = fs::metadata(dir.path().join("ledger.key")).expect("a key");
+        meta.permissions().mode() & 0o777
+    };
+    assert_eq!(mode(), 0o600);
+    let (_, pending) = ledger.rotate_key().expect("rotates");
+    let _sealed = pending.wait().expect("written");
+    assert_eq!(mode(), 0o600);
+    assert!(!dir.path().join("ledger.key.next").exists());
+}
+
+#[test]
+fn the_ledgers_own_kinds_are_refused_from_outside() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cx, _) = sim::cx(1);
+    let ledger = open(dir.path(), &cx);
+    let forged = SigningKey::generate("bartizan/test", &cx).expect("a key").verifier();
+    let entry = Entry::new("ledger.key_rotated").with("key", forged.to_string());
+    assert!(matches!(ledger.append(entry), Err(Error::Entry { .. })));
+}
+
+#[test]
+fn a_restored_ledger_answers_for_the_one_before() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cx, _) = sim::cx(1);
+    let old = open(&dir.path().join("old"), &cx);
+    append(&old, 5);
+    let seen = old.head();
+    append(&old, 2);
+    let settings = Settings { origin: "bartizan/restored".into(), previous: Some(old.head()) };
+    let home = dir.path().join("new");
+    drop(Ledger::open(&home, &settings, &cx).expect("opens"));
+    let problems = |head: Head| {
+        let options = verify::Options { remembered: Some(head), ..Default::default() };
+        verify::directory(&home, &key(&home), &options).expect("a folder").problems
+    };
+    assert_eq!(problems(seen), Vec::<String>::new());
+    assert_eq!(problems(old.head()), Vec::<String>::new());
+    // A restore that hides entries of the old log is found out by who saw them.
+    append(&old, 1);
+    assert!(!problems(old.head()).is_empty());
+    assert!(!problems(Head { origin: "another".into(), size: 1, root: [0; 32] }).is_empty());
+}
+
+#[test]
+fn an_export_verifies_and_has_nothing_but_tiles_to_need() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let home = dir.path().join("ledger");
+    made(&home);
+    let crashed = dir.path().join("crashed");
+    for (name, from) in [("a", &home), ("b", &crashed)] {
+        let out = dir.path().join(name);
+        assert_eq!(bartizan_ledger::export(from, &out).expect("exports"), 700);
+        assert_eq!(problems(&out), Vec::<String>::new());
+        let checkpoint = fs::read_to_string(out.join("checkpoint")).expect("a checkpoint");
+        assert!(checkpoint.starts_with("bartizan/test\n700\n"), "{checkpoint}");
+        for tile in ["tile/0/001", "tile/0/002.p/188", "tile/1/000.p/2", "tile/entries/002.p/188"] {
+            assert!(out.join(tile).is_file(), "{tile}");
+        }
+    }
+    assert!(bartizan_ledger::export(&home, &dir.path().join("a")).is_err(), "not empty");
+}
+
+#[test]
+fn a_ledger_in_use_verifies_at_any_moment() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cx, _) = sim::cx(1);
+    let ledger = open(dir.path(), &cx);
+    let writer = ledger.clone();
+    // Past the size at which the journal moves into tiles, while the verifier looks.
+    let writing = std::thread::spawn(move || (0..22).for_each(|_| append(&writer, 1000)));
+    let mut looks = 0;
+    while !writing.is_finished() {
+        assert_eq!(problems(dir.path()), Vec::<String>::new());
+        looks += 1;
+    }
+    writing.join().expect("written");
+    assert!(looks > 0);
+    assert_eq!(problems(dir.path()), Vec::<String>::new());
+    assert_eq!(ledger.head().size, 22_001);
+}
+
+#[tokio::test]
+async fn an_entry_can_be_awaited_or_waited_for_within_a_runtime() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cx, _) = sim::cx(1);
+    let ledger = open(dir.path(), &cx);
+    let awaited = ledger.append(Entry::new("test")).expect("queued").await.expect("written");
+    let waited = ledger.append(Entry::new("test")).expect("queued").wait().expect("written");
+    assert_eq!((awaited.index(), waited.index()), (1, 2));
+    assert_eq!(ledger.entry(2).expect("there")["id"], waited.id().to_string());
+    assert_eq!(waited.get().kind, "test");
+}
+
+#[test]
 fn two_processes_cannot_write_one_ledger() {
     let dir = tempfile::tempdir().expect("a folder");
     let (cx, _) = sim::cx(1);
@@ -235,6 +389,39 @@ fn a_rolled_back_ledger_is_found_by_a_witness() {
         "{:?}",
         report.problems
     );
+}
+
+#[test]
+fn a_cosignature_that_comes_late_is_kept_and_one_of_another_log_is_not() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cx, _) = sim::cx(1);
+    let ledger = open(&dir.path().join("mine"), &cx);
+    let watcher = SigningKey::generate("witness.example", &cx).expect("a key");
+    let cosigned = |ledger: &Ledger| {
+        let note = ledger.checkpoint();
+        let seen = witness::cosign(&note, &ledger.verifier(), None, &[], &watcher, 1);
+        note + &seen.expect("cosigned").1
+    };
+    let early = cosigned(&ledger);
+    append(&ledger, 300);
+    let keys = [watcher.cosigner()];
+    assert!(matches!(ledger.cosign(&early, &keys), Err(Error::Witness { .. })));
+    ledger.cosign_past(&early, &keys).expect("a head of the past");
+    ledger.cosign(&cosigned(&ledger), &keys).expect("the newest head");
+    assert!(ledger.checkpoint().contains("witness.example"));
+    // The log's own signature is no witness's, and another log's head is not of this one.
+    assert!(ledger.cosign_past(&early, &[ledger.verifier()]).is_err());
+    let (other, _) = sim::cx(2);
+    let other = open(&dir.path().join("other"), &other);
+    assert!(ledger.cosign_past(&cosigned(&other), &keys).is_err());
+    drop(ledger);
+    let options = verify::Options { remembered: None, witnesses: keys.to_vec() };
+    let home = dir.path().join("mine");
+    let report = verify::directory(&home, &key(&home), &options).expect("a folder");
+    assert_eq!((report.problems, report.cosigned), (vec![], 2));
+    // The cosignatures are there again after a start.
+    let ledger = Ledger::open(&home, &settings(), &cx).expect("opens").0;
+    assert!(ledger.checkpoint().contains("witness.example"));
 }
 
 #[test]
