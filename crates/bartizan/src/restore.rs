@@ -11,10 +11,9 @@
 //! the restore on record; [`finish`] does the last step at the next start.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -52,17 +51,19 @@ pub(crate) async fn restore(config: &Config, backup: &Path, cx: &Cx) -> anyhow::
     let next = config.data_dir.join(NEXT);
     remove(&next)?;
     if !config.ledger_dir().exists() {
-        let ledger = open(&config.ledger_dir(), &config.ledger.origin, None, cx)?;
+        let ledger = open(&config.ledger_dir(), &config.ledger.origin, cx)?;
         let (head, key) = (ledger.head(), ledger.verifier().to_string());
         drop(ledger);
         let restored = put_back(config, backup, cx).await?;
         return Ok(done(backup, restored, (None, None), (head.origin, key)));
     }
-    let old = open(&config.ledger_dir(), &config.ledger.origin, None, cx).hint(
+    let old = open(&config.ledger_dir(), &config.ledger.origin, cx).hint(
         "a ledger that does not verify stays as it is: move its folder elsewhere by hand, and restore again",
     )?;
     let origin = next_origin(&old.head(), cx);
-    let key = make_key(&next, &origin, cx)?;
+    // Made before its ledger, so that the old one can name it.
+    let signing = SigningKey::generate(&origin, cx)?;
+    let key = signing.verifier().to_string();
     let shown = backup.display().to_string();
     let begun = Entry::new("admin.database.restore")
         .actor("administrator:local")
@@ -73,7 +74,12 @@ pub(crate) async fn restore(config: &Config, backup: &Path, cx: &Cx) -> anyhow::
     let _sealed = old.append(begun)?.await?;
     let head = old.head();
     drop(old);
-    drop(open(&next, &origin, Some(head.clone()), cx)?);
+    let settings = Settings {
+        origin: origin.clone(),
+        previous: Some(head.clone()),
+        key: Some(Arc::new(signing)),
+    };
+    drop(Ledger::open(&next, &settings, cx)?);
     let restored = put_back(config, backup, cx).await?;
     let aside = config.data_dir.join(format!("ledger.replaced-{}", cx.now().millis()));
     fs::rename(config.ledger_dir(), &aside)
@@ -97,8 +103,8 @@ async fn put_back(config: &Config, backup: &Path, cx: &Cx) -> anyhow::Result<Res
     Ok(bartizan_store::restore(&config.store, backup, &config.data_dir, cx).await?)
 }
 
-fn open(dir: &Path, origin: &str, previous: Option<Head>, cx: &Cx) -> anyhow::Result<Ledger> {
-    let settings = Settings { origin: origin.to_owned(), previous };
+fn open(dir: &Path, origin: &str, cx: &Cx) -> anyhow::Result<Ledger> {
+    let settings = Settings { origin: origin.to_owned(), previous: None, key: None };
     Ok(Ledger::open(dir, &settings, cx)?.0)
 }
 
@@ -106,24 +112,6 @@ fn open(dir: &Path, origin: &str, previous: Option<Head>, cx: &Cx) -> anyhow::Re
 fn next_origin(old: &Head, cx: &Cx) -> String {
     let base = old.origin.split("/restored-").next().unwrap_or(&old.origin);
     format!("{base}/restored-{}", cx.now().millis())
-}
-
-/// The new ledger's folder with its key, which the old ledger is to name.
-fn make_key(dir: &Path, origin: &str, cx: &Cx) -> anyhow::Result<String> {
-    let key = SigningKey::generate(origin, cx)?;
-    let public = key.verifier().to_string();
-    let made = DirBuilder::new().mode(0o700).create(dir).and_then(|()| {
-        write_new(&dir.join("ledger.key"), 0o600, &key.encode())?;
-        write_new(&dir.join("ledger.pub"), 0o644, &public)
-    });
-    made.with_context(|| format!("cannot make `{}`", dir.display()))?;
-    Ok(public)
-}
-
-fn write_new(path: &Path, mode: u32, line: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    writeln!(file, "{line}")?;
-    file.sync_all()
 }
 
 /// Removes a new ledger that was never put in force.
@@ -158,7 +146,7 @@ mod tests {
 
     struct Site {
         _home: tempfile::TempDir,
-        clock: std::sync::Arc<sim::ManualClock>,
+        clock: Arc<sim::ManualClock>,
         config: Config,
         backup: PathBuf,
         cx: Cx,
@@ -173,7 +161,7 @@ mod tests {
         let store = store.expect("opened");
         store.backup(&backup).await.expect("backed up");
         store.close().await.expect("closed");
-        drop(open(&config.ledger_dir(), "test.example/log", None, &cx).expect("opened"));
+        drop(open(&config.ledger_dir(), "test.example/log", &cx).expect("opened"));
         Site { _home: home, clock, config, backup, cx }
     }
 
@@ -185,16 +173,16 @@ mod tests {
     #[tokio::test]
     async fn each_ledger_names_the_other() {
         let Site { _home, clock, config, backup, cx } = site().await;
-        let before = open(&config.ledger_dir(), "", None, &cx).expect("opened");
+        let before = open(&config.ledger_dir(), "", &cx).expect("opened");
         let old_key = before.verifier().to_string();
         drop(before);
         let done = restore(&config, &backup, &cx).await.expect("restored");
         let aside = done.old_ledger.expect("is kept");
         assert!(intact(&aside, &old_key) && intact(&config.ledger_dir(), &done.key));
-        let old = open(&aside, "", None, &cx).expect("opened");
+        let old = open(&aside, "", &cx).expect("opened");
         let last = old.entry(old.head().size - 1).expect("an entry");
         assert_eq!(last["body"]["next_key"], done.key.as_str());
-        let new = open(&config.ledger_dir(), "test.example/log", None, &cx).expect("opened");
+        let new = open(&config.ledger_dir(), "test.example/log", &cx).expect("opened");
         assert_eq!(new.head().origin, done.ledger);
         let first = new.entry(0).expect("an entry");
         let previous = &first["body"]["previous"];
@@ -215,7 +203,7 @@ mod tests {
         let bad = config.data_dir.join("bad.db");
         fs::write(&bad, b"no database").expect("written");
         restore(&config, &bad, &cx).await.expect_err("is refused");
-        let ledger = open(&config.ledger_dir(), "", None, &cx).expect("still there");
+        let ledger = open(&config.ledger_dir(), "", &cx).expect("still there");
         assert_eq!(ledger.head().origin, "test.example/log");
         assert_eq!(ledger.entry(1).expect("an entry")["kind"], "admin.database.restore");
     }

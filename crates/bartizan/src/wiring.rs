@@ -41,8 +41,11 @@ impl House {
         let lock = DirectoryLock::take(&config.data_dir, verb)?;
         let store = Store::open(&config.store, &config.data_dir, classes(), cx).await?;
         restore::finish(config)?;
-        let settings =
-            bartizan_ledger::Settings { origin: config.ledger.origin.clone(), previous: None };
+        let settings = bartizan_ledger::Settings {
+            origin: config.ledger.origin.clone(),
+            previous: None,
+            key: None,
+        };
         let (ledger, recovery) = Ledger::open(&config.ledger_dir(), &settings, cx)?;
         let gateway = gateway(config, store, ledger, cx)?;
         Ok(Self { admin: Admin::new(gateway), recovery, token: None, _lock: lock })

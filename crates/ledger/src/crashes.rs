@@ -20,7 +20,7 @@ const DIR: &str = "/data/ledger";
 const TUNING: Tuning = Tuning { journal_entries: 90, journal_bytes: 1 << 20, in_background: false };
 
 fn open(disk: &FrailDisk, cx: &Cx) -> Result<Ledger, Error> {
-    let settings = Settings { origin: "log.example/crash".into(), previous: None };
+    let settings = Settings { origin: "log.example/crash".into(), previous: None, key: None };
     let disk = Arc::new(disk.clone());
     Ledger::open_on(disk, Path::new(DIR), &settings, TUNING, cx).map(|(ledger, _)| ledger)
 }
@@ -188,7 +188,7 @@ fn tiles_written_beside_the_appending_are_the_same_ones() {
     let (cx, _) = sim::cx(3);
     let disk = FrailDisk::new(3);
     let tuning = Tuning { in_background: true, ..TUNING };
-    let settings = Settings { origin: "log.example/crash".into(), previous: None };
+    let settings = Settings { origin: "log.example/crash".into(), previous: None, key: None };
     let shared = Arc::new(disk.clone());
     let (ledger, _) =
         Ledger::open_on(shared, Path::new(DIR), &settings, tuning, &cx).expect("opens");

@@ -7,6 +7,7 @@ use bartizan_core::Cx;
 use crate::{
     Error,
     disk::{Disk, Readers},
+    ledger::Settings,
     note::SigningKey,
     state::{Loaded, PUBLIC},
     tiles::{Shelf, file_error, read_file},
@@ -16,18 +17,27 @@ pub(crate) const KEY: &str = "ledger.key";
 /// The key that follows, from before its entry is written until it is in force.
 pub(crate) const NEXT_KEY: &str = "ledger.key.next";
 
-/// The key of a new ledger, made unless a start that was cut short made it already.
+/// The key of a new ledger: the one that was given, or one made unless a start that was
+/// cut short made it already.
 pub(crate) fn create(
     disk: &dyn Disk,
     dir: &Path,
-    origin: &str,
+    settings: &Settings,
     cx: &Cx,
 ) -> Result<SigningKey, Error> {
+    let origin = &settings.origin;
     let mut shelf = Shelf::new(disk, dir);
-    let key = match read(disk, dir, KEY)? {
-        Some(key) if key.name() == origin => key,
-        _ => {
-            let key = SigningKey::generate(origin, cx)?;
+    let key = match (&settings.key, read(disk, dir, KEY)?) {
+        (Some(given), _) if given.name() != origin => {
+            let problem = format!("it is named `{}`, and the log `{origin}`", given.name());
+            return Err(Error::Key { problem });
+        }
+        (None, Some(key)) if key.name() == origin => key,
+        (given, _) => {
+            let key = match given {
+                Some(given) => SigningKey::parse(&given.encode())?,
+                None => SigningKey::generate(origin, cx)?,
+            };
             shelf.put(KEY, format!("{}\n", key.encode()).as_bytes(), Readers::Owner)?;
             key
         }

@@ -44,6 +44,9 @@ pub struct Settings {
     pub origin: String,
     /// The head of the log that this one goes on from, after a restore.
     pub previous: Option<Head>,
+    /// The key that a new ledger begins with, named by its origin; `None` makes one.
+    /// A ledger that has entries keeps its own.
+    pub key: Option<Arc<SigningKey>>,
 }
 
 /// What opening found.
@@ -427,7 +430,7 @@ impl Opened {
         SigningKey::check_name(&settings.origin)?;
         let (disk, dir) = (self.disk.clone(), self.dir.clone());
         let (journal, bytes) = settle::begin_journal(&*disk, &dir, 0, &[])?;
-        let key = keys::create(&*disk, &dir, &settings.origin, cx)?;
+        let key = keys::create(&*disk, &dir, settings, cx)?;
         let ledger = self.start(loaded, key, journal, bytes, cx)?;
         let mut entry = Entry::new("ledger.opened").actor("bartizan").subject(&settings.origin);
         if let Some(previous) = &settings.previous {

@@ -77,8 +77,11 @@ impl House {
         let (cx, clock) = sim::cx(1);
         let store =
             Store::open(&StoreSettings::default(), dir.path(), &CLASSES, &cx).await.unwrap();
-        let settings =
-            bartizan_ledger::Settings { origin: "test.example/ledger".to_owned(), previous: None };
+        let settings = bartizan_ledger::Settings {
+            origin: "test.example/ledger".to_owned(),
+            previous: None,
+            key: None,
+        };
         let (ledger, _) = Ledger::open(&dir.path().join("ledger"), &settings, &cx).unwrap();
         let client =
             Client::new(&Settings { allow: vec!["127.0.0.1".to_owned()], ca_file: None }).unwrap();

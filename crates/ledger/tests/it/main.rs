@@ -20,7 +20,7 @@ mod peer;
 mod vectors;
 
 fn settings() -> Settings {
-    Settings { origin: "bartizan/test".into(), previous: None }
+    Settings { origin: "bartizan/test".into(), previous: None, key: None }
 }
 
 fn open(dir: &Path, cx: &Cx) -> Ledger {
@@ -275,7 +275,8 @@ fn a_restored_ledger_answers_for_the_one_before() {
     append(&old, 5);
     let seen = old.head();
     append(&old, 2);
-    let settings = Settings { origin: "bartizan/restored".into(), previous: Some(old.head()) };
+    let settings =
+        Settings { origin: "bartizan/restored".into(), previous: Some(old.head()), key: None };
     let home = dir.path().join("new");
     drop(Ledger::open(&home, &settings, &cx).expect("opens"));
     let problems = |head: Head| {
@@ -288,6 +289,24 @@ fn a_restored_ledger_answers_for_the_one_before() {
     append(&old, 1);
     assert!(!problems(old.head()).is_empty());
     assert!(!problems(Head { origin: "another".into(), size: 1, root: [0; 32] }).is_empty());
+}
+
+#[test]
+fn a_new_ledger_begins_with_the_key_it_was_given() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cx, _) = sim::cx(1);
+    let given = |name| SigningKey::generate(name, &cx).expect("a key");
+    let begin = |folder: &str, key: SigningKey| {
+        let settings = Settings { key: Some(key.into()), ..settings() };
+        Ledger::open(&dir.path().join(folder), &settings, &cx).map(|(ledger, _)| ledger.verifier())
+    };
+    let key = given("bartizan/test");
+    let public = key.verifier();
+    assert_eq!(begin("new", key).expect("opens"), public);
+    // A ledger that has entries keeps its own.
+    assert_eq!(begin("new", given("bartizan/test")).expect("opens"), public);
+    let refused = begin("other", given("bartizan/another")).expect_err("the name is not the log's");
+    assert!(matches!(refused, Error::Key { .. }), "{refused}");
 }
 
 #[test]
