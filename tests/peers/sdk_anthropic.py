@@ -32,6 +32,7 @@ def raises(kind, call):
 # Messages, whole and streamed.
 answer = create(system="You are a baker.")
 assert "flour" in answer.content[0].text, answer
+assert len(answer._request_id) == 36, answer._request_id
 with client.messages.stream(model="claude", max_tokens=100, messages=MESSAGES) as stream:
     text = "".join(stream.text_stream)
     final = stream.get_final_message()

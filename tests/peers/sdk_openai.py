@@ -35,6 +35,7 @@ def raises(kind, call, **said):
 answer = client.chat.completions.create(model="chat", messages=MESSAGES)
 assert "flour" in answer.choices[0].message.content, answer
 assert answer.usage.total_tokens > 0
+assert len(answer._request_id) == 36, answer._request_id
 chunks = list(client.chat.completions.create(model="chat", messages=MESSAGES, stream=True))
 assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == answer.choices[0].message.content
 assert all(c.choices for c in chunks), "a usage chunk that was not asked for"

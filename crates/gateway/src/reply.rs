@@ -16,6 +16,9 @@ use crate::{
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-bartizan-request-id");
+/// Where the official SDKs of OpenAI and Anthropic look for an id to quote.
+const SDK_REQUEST_IDS: [HeaderName; 2] =
+    [HeaderName::from_static("x-request-id"), HeaderName::from_static("request-id")];
 const VERDICT: HeaderName = HeaderName::from_static("x-bartizan-verdict");
 /// The largest error body of an upstream that is read, in bytes.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
@@ -48,6 +51,9 @@ pub(crate) fn failure(provider: Provider, failure: &Failure, id: Id) -> Response
 
 pub(crate) fn with_id(headers: &mut http::HeaderMap, id: Id) {
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        for name in SDK_REQUEST_IDS {
+            headers.insert(name, value.clone());
+        }
         headers.insert(REQUEST_ID, value);
     }
 }
