@@ -34,6 +34,12 @@ pub enum Error {
     Database { path: PathBuf, detail: String },
     #[error("the store was closed")]
     Closed,
+    #[error(
+        "{what} at `{place}` cannot be reached: {detail}; nothing was written: check that it runs, and the address in `{key}`"
+    )]
+    Away { what: &'static str, place: String, key: &'static str, detail: String },
+    #[error("`{key}` is no address of {what}: {problem}; expected {example}")]
+    Url { key: &'static str, what: &'static str, problem: String, example: &'static str },
 
     #[error("the master key in {place} cannot be used: {problem}")]
     MasterKey { place: String, problem: String },

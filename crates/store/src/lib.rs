@@ -56,7 +56,7 @@ mod vault;
 
 pub use bus::{Bus, Delivery, Feed, Filter, Subscription, entity};
 pub use class::{Class, Retention};
-pub use config::{RetentionSettings, StoreSettings};
+pub use config::{RetentionSettings, StoreSettings, WhenAway};
 pub use error::{Error, Result};
 pub use limits::{Budget, Exceeded, Limits, MemoryLimits, Reason, Reservation, SLOTS};
 pub use portable::{ExportOptions, Exported, Imported, Sealing};
