@@ -102,6 +102,10 @@ pub enum Error {
         "the export ends after {done} records without its last line: it was cut; export again, or get the whole file"
     )]
     ExportCut { done: u64 },
+    #[error(
+        "the database is `{place}`: back it up with PostgreSQL's own tools (`pg_dump`), or carry its records away with `bartizan db export`"
+    )]
+    BackupElsewhere { place: String },
     #[error("`{path}` exists already; choose another name, or move it away")]
     BackupExists { path: PathBuf },
 }

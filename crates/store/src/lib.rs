@@ -37,6 +37,7 @@
 
 mod bus;
 mod class;
+mod columns;
 mod config;
 #[cfg(test)]
 mod conformance;
@@ -47,6 +48,7 @@ mod files;
 mod hex;
 mod limits;
 mod portable;
+mod postgres;
 mod query;
 mod record;
 mod repository;

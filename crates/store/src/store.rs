@@ -18,7 +18,8 @@ use crate::{
     Bus, Class, Error, ExportOptions, Exported, Imported, Limits, MemoryLimits, PAGE_RECORDS_MAX,
     Page, Query, Record, Result, StoreSettings,
     bus::OutboxBus,
-    cursor, facets, portable,
+    cursor, facets, files, portable,
+    postgres::Postgres,
     record::{META_BYTES_MAX, SEALED_BYTES_MAX},
     repository::{Expired, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Sealed, Written},
     sqlite::{self, Sqlite},
@@ -90,7 +91,13 @@ impl Store {
         for name in settings.retention.keys() {
             known_class(classes, name)?;
         }
-        let repository: Arc<dyn Repository> = Arc::new(Sqlite::open(dir).await?);
+        let repository: Arc<dyn Repository> = match &settings.database_url {
+            None => Arc::new(Sqlite::open(dir).await?),
+            Some(url) => {
+                files::prepare_dir(dir)?;
+                Arc::new(Postgres::open(url).await?)
+            }
+        };
         let vault = Vault::open(repository.clone(), Source::of(settings, dir), cx).await?;
         repository.index(classes).await?;
         let vault = Arc::new(vault);
