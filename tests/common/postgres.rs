@@ -27,7 +27,7 @@ impl PostgresServer {
         let Some(binaries) = binaries() else {
             let require = std::env::var_os("BARTIZAN_TEST_REQUIRE").is_some();
             assert!(!require, "PostgreSQL is not installed");
-            println!("!! SKIPPED: PostgreSQL is not installed");
+            eprintln!("!! SKIPPED: PostgreSQL is not installed");
             return None;
         };
         let dir = tempfile::tempdir().expect("a directory");
@@ -54,14 +54,30 @@ impl PostgresServer {
         format!("postgresql://bartizan@127.0.0.1:{port}/{name}")
     }
 
+    /// Runs SQL as the server's administrator; what `psql` prints.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let port = self.port.to_string();
+        let mut psql = Command::new(self.binaries.join("psql"));
+        psql.args(["-h", "127.0.0.1", "-U", "bartizan", "-p", &port, "-d", database]);
+        let output = psql.args(["-qAtX", "-c", sql]).output().expect("psql runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// The server's main process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Ends it as a failing machine would.
     pub fn kill(&mut self) {
-        self.process.kill().expect("killed");
+        kill(self.pid());
         self.process.wait().expect("ended");
     }
 
     /// Starts it again over what it left, when its last processes have gone.
     pub fn revive(&mut self) {
+        let _gone = self.process.wait();
         let data = self.dir.path().join("data");
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(30) {
@@ -86,6 +102,14 @@ impl Drop for PostgresServer {
         let _gone = self.process.kill();
         let _gone = self.process.wait();
     }
+}
+
+/// Ends a server and its backends, none of which gets to say or write anything.
+pub fn kill(pid: u32) {
+    let pid = pid.to_string();
+    let backends = Command::new("pkill").args(["-KILL", "-P", &pid]).status();
+    backends.expect("pkill runs");
+    run(Command::new("kill").args(["-KILL", &pid]));
 }
 
 fn binaries() -> Option<PathBuf> {
@@ -125,14 +149,13 @@ fn serve(binaries: &Path, data: &Path, port: u16) -> Child {
     while start.elapsed() < Duration::from_secs(30) {
         let mut ready = Command::new(binaries.join("pg_isready"));
         ready.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
-        if ready.status().expect("pg_isready runs").success() {
-            return process;
-        }
-        if process.try_wait().expect("asked").is_some() {
+        let answers = ready.status().expect("pg_isready runs").success();
+        if answers || process.try_wait().expect("asked").is_some() {
             return process;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    let _gone = (process.kill(), process.wait());
     panic!("PostgreSQL did not answer on port {port}");
 }
 

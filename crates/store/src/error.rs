@@ -35,7 +35,7 @@ pub enum Error {
     #[error("the store was closed")]
     Closed,
     #[error(
-        "{what} at `{place}` cannot be reached: {detail}; nothing was written: check that it runs, and the address in `{key}`"
+        "{what} at `{place}` cannot be reached: {detail}; nothing more is taken until it is back: check that it runs, and the address in `{key}`"
     )]
     Away { what: &'static str, place: String, key: &'static str, detail: String },
     #[error("`{key}` is no address of {what}: {problem}; expected {example}")]

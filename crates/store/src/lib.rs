@@ -64,7 +64,7 @@ pub use limits::{Budget, Exceeded, Limits, MemoryLimits, Reason, Reservation, SL
 pub use portable::{ExportOptions, Exported, Imported, Sealing};
 pub use query::{Cursor, Order, PAGE_RECORDS_MAX, Page, Query};
 pub use record::Record;
-pub use store::{NewMasterKey, Restored, Store, Swept, restore};
+pub use store::{NewMasterKey, Restored, Store, Swept, look, restore};
 
 /// The database's file in the data directory.
 pub const DATABASE_FILE: &str = sqlite::FILE;

@@ -31,7 +31,7 @@ use crate::{
 // LIMIT: connections of one node; PostgreSQL takes 100 in all unless told otherwise.
 const CONNECTIONS_MAX: u32 = 16;
 /// How long a call waits for a free connection, or for the server to take one.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
+const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// After this the server ends a statement by itself.
 const STATEMENT_MS_MAX: &str = "20000";
 /// After this a call gives up on a server that says nothing.
@@ -49,14 +49,29 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects, and makes the tables that are missing.
     pub(crate) async fn open(url: &str) -> Result<Self> {
+        let opened = Self::connect(url)?;
+        schema::migrate(&opened.pool, &opened.place).await?;
+        Ok(opened)
+    }
+
+    /// Says what is there, and changes nothing.
+    pub(crate) async fn look(url: &str) -> Result<String> {
+        let there = Self::connect(url)?;
+        let found = match schema::inspect(&there.pool, &there.place).await? {
+            0 => format!("{} answers, and has no tables of ours yet", there.place),
+            format => format!("{} answers, with format {format}", there.place),
+        };
+        there.pool.close().await;
+        Ok(found)
+    }
+
+    fn connect(url: &str) -> Result<Self> {
         let (options, place) = options(url)?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(CONNECT_MAX)
             .connect_lazy_with(options);
-        let opened = Self { pool, place };
-        schema::migrate(&opened.pool, &opened.place).await?;
-        Ok(opened)
+        Ok(Self { pool, place })
     }
 
     /// Runs a call, and says what its failure means.
@@ -106,6 +121,11 @@ fn options(url: &str) -> Result<(PgConnectOptions, String)> {
         .application_name("bartizan")
         .options([("statement_timeout", STATEMENT_MS_MAX), ("timezone", "UTC")]);
     Ok((sqlx::ConnectOptions::disable_statement_logging(options), place))
+}
+
+/// What a URL names, without user and password.
+pub(crate) fn place(url: &str) -> Result<String> {
+    options(url).map(|(_, place)| place)
 }
 
 fn away(place: &str, detail: String) -> Error {

@@ -98,6 +98,17 @@ pub(super) async fn migrate(pool: &PgPool, place: &str) -> Result<()> {
     Ok(())
 }
 
+/// Looks at the format, and changes nothing; 0 where nothing was made yet.
+pub(super) async fn inspect(pool: &PgPool, place: &str) -> Result<i64> {
+    let fail = |error: sqlx::Error| super::fault(place, error);
+    let mut connection = pool.acquire().await.map_err(fail)?;
+    let found = format(&mut connection).await.map_err(fail)?;
+    if found > newest() {
+        return Err(Error::Newer { path: place.into(), found, known: newest() });
+    }
+    Ok(found)
+}
+
 /// Waits until no other node changes the tables, and takes as much time as it needs.
 pub(super) async fn alone(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *connection).await?;

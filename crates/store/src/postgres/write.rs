@@ -48,17 +48,13 @@ pub(super) async fn insert(
 }
 
 async fn add(connection: &mut PgConnection, new: &NewRow) -> sqlx::Result<Written> {
-    let Row { tenant, class, id, time, version, meta, sealed, tag } = &new.row;
-    let sealed = match sealed {
-        Sealed::Bytes(bytes) => Some(bytes.as_slice()),
-        Sealed::Absent | Sealed::Unread => None,
-    };
+    let Row { tenant, class, id, time, version, meta, tag, .. } = &new.row;
     let names: Vec<&str> = new.facets.iter().map(|(name, _)| name.as_str()).collect();
     let values: Vec<&[u8]> = new.facets.iter().map(|(_, value)| value.as_bytes()).collect();
     let query = sqlx::query_as(INSERT).bind(tenant).bind(new.key.as_slice());
     let query = query.bind(class.as_ref()).bind(id.as_bytes().as_slice()).bind(time.millis());
     let query = query.bind(stored(*version)).bind(stored(new.row.bytes())).bind(meta.as_bytes());
-    let query = query.bind(tag).bind(sealed).bind(names).bind(values);
+    let query = query.bind(tag).bind(sealed(&new.row)).bind(names).bind(values);
     let (key, row): (bool, bool) = query.fetch_one(connection).await?;
     Ok(match (key, row) {
         (false, _) => Written::KeyGone,
@@ -84,10 +80,39 @@ pub(super) async fn replace(
     if old.version != stored(expected) {
         return Ok(Written::Version(u64::try_from(old.version).unwrap_or(0)));
     }
-    remove(&mut transaction, &row.tenant, &row.class, &[old], facets).await?;
-    let written = add(&mut transaction, new).await?;
+    change(&mut transaction, &old, new, facets).await?;
     transaction.commit().await?;
-    Ok(written)
+    Ok(Written::Done)
+}
+
+/// Puts a row in the place of a locked one. The row stays the same one, since whoever waits for
+/// it would take a new one for none.
+async fn change(
+    connection: &mut PgConnection,
+    old: &Old,
+    new: &NewRow,
+    facets: &[&str],
+) -> sqlx::Result<()> {
+    const SQL: &str = "UPDATE bartizan.records \
+        SET time_ms = $2, version = $3, bytes = $4, meta = $5, tag = $6, sealed = $7 \
+        WHERE number = $1";
+    let row = &new.row;
+    let mut gone = Facets::default();
+    gone.of(old, &row.tenant, &row.class, facets);
+    gone.run(connection, DROP_FACETS).await?;
+    let mut fresh = Facets::default();
+    fresh.add(&row.tenant, &row.class, new.facets.iter().cloned(), row.time.millis(), row.id);
+    fresh.run(connection, ADD_FACETS).await?;
+    let query = sqlx::query(SQL).bind(old.number).bind(row.time.millis());
+    let query = query.bind(stored(row.version)).bind(stored(row.bytes())).bind(row.meta.as_bytes());
+    query.bind(&row.tag).bind(sealed(row)).execute(connection).await.map(drop)
+}
+
+fn sealed(row: &Row) -> Option<&[u8]> {
+    match &row.sealed {
+        Sealed::Bytes(bytes) => Some(bytes),
+        Sealed::Absent | Sealed::Unread => None,
+    }
 }
 
 pub(super) async fn delete(
@@ -138,8 +163,7 @@ async fn merge_one(
         if old.version >= stored(row.version) {
             return Ok(Merged::Kept);
         }
-        remove(connection, &row.tenant, &row.class, &[old], facets).await?;
-        add(connection, new).await?;
+        change(connection, &old, new, facets).await?;
         return Ok(Merged::Updated);
     }
 }
@@ -204,7 +228,8 @@ async fn index_class(pool: &PgPool, class: &Class, names: &str) -> sqlx::Result<
         after = last.try_get(0)?;
         let mut found = Facets::default();
         for row in &page {
-            found.of(&Old::read(row)?, row.try_get(5)?, class.name, class.facets);
+            let tenant: String = row.try_get(5)?;
+            found.of(&Old::read(row)?, &tenant, class.name, class.facets);
         }
         found.run(&mut transaction, ADD_FACETS).await?;
     }
@@ -261,7 +286,7 @@ async fn remove(
 ) -> sqlx::Result<()> {
     let mut gone = Facets::default();
     for row in rows {
-        gone.of(row, tenant.to_owned(), class, facets);
+        gone.of(row, tenant, class, facets);
     }
     gone.run(connection, DROP_FACETS).await?;
     let numbers: Vec<i64> = rows.iter().map(|row| row.number).collect();
@@ -289,16 +314,27 @@ struct Facets {
 
 impl Facets {
     /// Adds those of a row.
-    fn of(&mut self, row: &Old, tenant: String, class: &str, names: &[&str]) {
+    fn of(&mut self, row: &Old, tenant: &str, class: &str, names: &[&str]) {
         // Metadata that is no JSON was altered outside; reading the record will say so.
         let meta: Map<String, Value> = serde_json::from_str(&row.meta).unwrap_or_default();
-        for (name, value) in facets::of(&meta, names) {
-            self.tenants.push(tenant.clone());
+        self.add(tenant, class, facets::of(&meta, names).into_iter(), row.time_ms, row.id);
+    }
+
+    fn add(
+        &mut self,
+        tenant: &str,
+        class: &str,
+        values: impl Iterator<Item = (String, String)>,
+        time_ms: i64,
+        id: Id,
+    ) {
+        for (name, value) in values {
+            self.tenants.push(tenant.to_owned());
             self.classes.push(class.to_owned());
             self.names.push(name);
             self.values.push(value.into_bytes());
-            self.times.push(row.time_ms);
-            self.ids.push(row.id.as_bytes().to_vec());
+            self.times.push(time_ms);
+            self.ids.push(id.as_bytes().to_vec());
         }
     }
 
