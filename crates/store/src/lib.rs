@@ -59,8 +59,8 @@ pub use class::{Class, Retention};
 pub use config::{RetentionSettings, StoreSettings, WhenAway};
 pub use error::{Error, Result};
 pub use limits::{
-    Budget, Exceeded, Limits, LimitsClock, MemoryLimits, Reason, RedisLimits, RedisOptions, Reservation,
-    SLOTS,
+    Budget, Exceeded, Limits, LimitsClock, MemoryLimits, Reason, RedisLimits, RedisOptions,
+    Reservation, SLOTS,
 };
 pub use portable::{ExportOptions, Exported, Imported, Sealing};
 pub use query::{Cursor, Order, PAGE_RECORDS_MAX, Page, Query};

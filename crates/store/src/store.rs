@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Bus, Class, Error, ExportOptions, Exported, Imported, Limits, PAGE_RECORDS_MAX,
-    Page, Query, Record, Result, StoreSettings,
+    Bus, Class, Error, ExportOptions, Exported, Imported, Limits, PAGE_RECORDS_MAX, Page, Query,
+    Record, Result, StoreSettings,
     bus::OutboxBus,
     cursor, facets, limits, portable,
     record::{META_BYTES_MAX, SEALED_BYTES_MAX},

@@ -14,6 +14,8 @@ mod keys;
 mod limits;
 mod portable;
 mod records;
+mod redis;
+mod redis_server;
 
 use std::{
     path::{Path, PathBuf},

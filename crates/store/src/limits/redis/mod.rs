@@ -103,15 +103,9 @@ impl RedisLimits {
     }
 
     /// The answer to a request that Redis could not count.
-    fn uncounted(
-        &self,
-        now: Timestamp,
-        wants: &[(Budget, u64)],
-    ) -> Result<Reservation, Exceeded> {
+    fn uncounted(&self, now: Timestamp, wants: &[(Budget, u64)]) -> Result<Reservation, Exceeded> {
         match (self.options.when_away, wants.first()) {
-            (WhenAway::Deny, Some((budget, _))) => {
-                Err(refusal(budget, RETRY, Reason::Unavailable))
-            }
+            (WhenAway::Deny, Some((budget, _))) => Err(refusal(budget, RETRY, Reason::Unavailable)),
             _ => Ok(Reservation { counted: false, ..Reservation::new(wants, now) }),
         }
     }
@@ -133,7 +127,10 @@ impl Limits for RedisLimits {
             LimitsClock::Caller => call.arg(now.millis()).arg(SIMULATED_REST_MILLIS),
         };
         for (budget, amount) in wants {
-            call.key(account(budget)).arg(slot_of(budget)).arg(budget.max.min(EXACT_MAX)).arg(amount);
+            call.key(account(budget))
+                .arg(slot_of(budget))
+                .arg(budget.max.min(EXACT_MAX))
+                .arg(amount);
         }
         let Ok(answer) = self.link.run::<Vec<i64>>(&call).await else {
             return self.uncounted(now, wants);
