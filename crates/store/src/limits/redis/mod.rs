@@ -202,7 +202,7 @@ struct Part {
 }
 
 impl Settlement {
-    /// `None` when nothing would change.
+    /// `None` when nothing would change, as for what was never counted.
     fn new(reservation: &Reservation, used: &[u64]) -> Option<Self> {
         let wants = reservation.wants.iter().zip(&reservation.accounts).zip(used);
         let parts = wants.filter(|(((_, reserved), _), used)| reserved != *used);
@@ -215,7 +215,7 @@ impl Settlement {
                 used: (*used).min(EXACT_MAX),
             })
             .collect();
-        (reservation.counted && !parts.is_empty()).then_some(Self { at: reservation.at, parts })
+        (!parts.is_empty()).then_some(Self { at: reservation.at, parts })
     }
 
     fn call(&self) -> ScriptInvocation<'static> {
