@@ -215,22 +215,27 @@ async fn a_settlement_without_an_answer_is_never_counted_too_low() {
     let Some(server) = RedisServer::start() else { return };
     let limits = RedisLimits::open(&server.url(), RedisOptions::default()).expect("an address");
     back(&limits).await;
-    let b = hour("k", 100);
-    let less = reserve(&limits, &b, 50).await;
-    let more = reserve(&limits, &b, 10).await;
-    let last = reserve(&limits, &hour("last", 10), 10).await;
-    server.signal("STOP");
-    tokio::join!(limits.settle(less, &[20]), limits.settle(more, &[15]));
-    // Known to be away, so that this waits its turn behind the others.
-    limits.settle(last, &[9]).await;
-    server.signal("CONT");
-    let until = Instant::now() + BACK_MAX;
-    while take(&limits, at(0), &hour("last", 10), 1).await.is_err() {
-        assert!(Instant::now() < until, "what was owed was not paid");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    // A script that Redis does not know does not run, and one that it knows does.
+    for (known, counted_max) in [(false, 65), (true, 40)] {
+        let key = format!("{known}");
+        let (b, marker) = (hour(&key, 100), hour(&format!("last/{key}"), 10));
+        let less = reserve(&limits, &b, 50).await;
+        let more = reserve(&limits, &b, 10).await;
+        let last = reserve(&limits, &marker, 10).await;
+        server.signal("STOP");
+        tokio::join!(limits.settle(less, &[20]), limits.settle(more, &[15]));
+        // Known to be away, so that this waits its turn behind the others.
+        limits.settle(last, &[9]).await;
+        server.signal("CONT");
+        let until = Instant::now() + BACK_MAX;
+        while take(&limits, at(0), &marker, 1).await.is_err() {
+            assert!(Instant::now() < until, "what was owed was not paid");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let used = if known { 35 } else { 65 };
+        take(&limits, at(0), &b, 100 - used + 1).await.expect_err("too low");
+        take(&limits, at(0), &b, 100 - counted_max).await.expect("too high");
     }
-    take(&limits, at(0), &b, 66).await.expect_err("35 were used");
-    take(&limits, at(0), &b, 100 - 65).await.expect("and at most 65 are counted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,6 +318,21 @@ async fn redis_learns_no_names_and_keeps_nothing_beyond_the_window() {
     let rests = server.ask(&[&format!("PTTL {key}")]);
     let rests = rests.trim_start_matches(':').lines().next().and_then(|n| n.parse::<i64>().ok());
     assert!((1..=18_000).contains(&rests.expect("a number")), "{rests:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amounts_that_redis_cannot_count_exactly_are_refused() {
+    let Some(server) = RedisServer::start() else { return };
+    let limits = node(&server);
+    let vast = hour("vast", u64::MAX);
+    let refused = take(&limits, at(0), &vast, 1 << 54).await.expect_err("never");
+    assert_eq!(refused.reason, Reason::TooLarge);
+    let held = reserve(&limits, &vast, 1 << 53).await;
+    let refused = take(&limits, at(0), &vast, 1).await.expect_err("used up");
+    assert_eq!(refused.reason, Reason::UsedUp);
+    limits.settle(held, &[(1 << 53) - 1]).await;
+    take(&limits, at(0), &vast, 1).await.expect("exactly");
+    take(&limits, at(0), &vast, 1).await.expect_err("used up");
 }
 
 #[tokio::test]
