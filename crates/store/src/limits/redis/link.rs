@@ -190,8 +190,7 @@ impl Link {
 
     /// A connection is lost; a later one is none of this one's business.
     fn lose(&self, serial: u64, why: String) {
-        let this = |state: &State| matches!(state, State::Here(wire) if wire.serial == serial);
-        self.away(this, why);
+        self.away(|state| matches!(state, State::Here(wire) if wire.serial == serial), why);
         self.doubt.notify_one();
     }
 
@@ -200,21 +199,31 @@ impl Link {
         self.away(|state| !matches!(state, State::Away(known) if *known == why), why.clone());
     }
 
+    /// Says it once, and a new reason again.
     fn away(&self, news: impl Fn(&State) -> bool, why: String) {
-        let said = why.clone();
+        let mut still = false;
         let change = |state: &mut State| {
             let new = news(state);
             if new {
-                *state = State::Away(why);
+                still = matches!(state, State::Away(_));
+                *state = State::Away(why.clone());
             }
             new
         };
-        if self.state.send_if_modified(change) {
-            let meanwhile = match self.when_away {
-                WhenAway::Deny => "requests with a limit are denied",
-                WhenAway::Allow => "requests go on UNCOUNTED (`store.limits_when_away`)",
-            };
-            tracing::warn!(redis = self.place(), why = said, "Redis is away: {meanwhile}");
+        if !self.state.send_if_modified(change) {
+            return;
+        }
+        let redis = self.place();
+        match self.when_away {
+            _ if still => tracing::info!(redis, why, "Redis is still away, for another reason"),
+            WhenAway::Deny => {
+                tracing::warn!(redis, why, "Redis is away: requests with a limit are denied");
+            }
+            WhenAway::Allow => tracing::warn!(
+                redis,
+                why,
+                "Redis is away: requests go on UNCOUNTED (`store.limits_when_away`)"
+            ),
         }
     }
 }
