@@ -78,6 +78,7 @@ pub(crate) fn decided(
     judgement: &Judgement,
     approval: Option<Id>,
     opaque: &[String],
+    limits_counted: bool,
 ) -> Entry {
     let mut entry = Entry::new("gateway.decision")
         .tenant(&subject.tenant_tag)
@@ -96,6 +97,9 @@ pub(crate) fn decided(
     }
     if !opaque.is_empty() {
         entry = entry.with("not_inspected", opaque.to_vec());
+    }
+    if !limits_counted {
+        entry = entry.with("limits", "uncounted");
     }
     entry
 }

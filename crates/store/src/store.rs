@@ -15,10 +15,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Bus, Class, Error, ExportOptions, Exported, Imported, Limits, MemoryLimits, PAGE_RECORDS_MAX,
-    Page, Query, Record, Result, StoreSettings,
+    Bus, Class, Error, ExportOptions, Exported, Imported, Limits, PAGE_RECORDS_MAX, Page, Query,
+    Record, Result, StoreSettings,
     bus::OutboxBus,
-    cursor, facets, files, portable,
+    cursor, facets, files, limits, portable,
     postgres::{self, Postgres},
     record::{META_BYTES_MAX, SEALED_BYTES_MAX},
     repository::{Expired, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Sealed, Written},
@@ -40,7 +40,7 @@ struct Inner {
     repository: Arc<dyn Repository>,
     vault: Arc<Vault>,
     bus: Arc<OutboxBus>,
-    limits: Arc<MemoryLimits>,
+    limits: Arc<dyn Limits>,
     classes: &'static [&'static Class],
     settings: StoreSettings,
     cx: Cx,
@@ -106,7 +106,7 @@ impl Store {
             repository,
             vault,
             bus: Arc::new(bus),
-            limits: Arc::default(),
+            limits: limits::open(settings)?,
             classes,
             settings: settings.clone(),
             cx: cx.clone(),
