@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, LogFormat, Sources},
-    lock,
+    lock, notify,
     trouble::Hint,
     wiring::House,
 };
@@ -172,6 +172,7 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
     tracing::info!(data = %running.data, admin = %running.admin, ledger_entries = house.recovery.size, "serving");
     let (mut term, mut interrupt, mut hangup) =
         (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+    notify::tell(notify::READY);
     loop {
         tokio::select! {
             _ = term.recv() => break,
@@ -185,6 +186,7 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
             }
         }
     }
+    notify::tell(notify::STOPPING);
     tracing::info!("stopping: running requests may end");
     running.stop().await
 }
