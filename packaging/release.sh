@@ -27,13 +27,15 @@ done
 
 # With no folder of the builder in the binary, and no debug information.
 build() {
-    local home=${CARGO_HOME:-$HOME/.cargo}
+    local home=${CARGO_HOME:-$HOME/.cargo} built=${CARGO_TARGET_DIR:-$root/target}
+    # Of several that fit, the last counts.
     export RUSTFLAGS="--remap-path-prefix=$home=/cargo --remap-path-prefix=$root=/bartizan"
+    RUSTFLAGS+=" --remap-path-prefix=$built=/target"
     # glibc links dynamically unless told; musl is static as it is.
     case $target in *-gnu) RUSTFLAGS+=" -C target-feature=+crt-static" ;; esac
     (cd "$root" && CARGO_PROFILE_RELEASE_STRIP=debuginfo \
         "$cargo" build --release --locked --target "$target" --bin bartizan)
-    binary=${CARGO_TARGET_DIR:-$root/target}/$target/release/bartizan
+    binary=$built/$target/release/bartizan
     if readelf --program-headers --wide "$binary" | grep -q INTERP; then
         fail "'$binary' needs a dynamic loader: it is not static"
     fi

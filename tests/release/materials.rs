@@ -149,6 +149,7 @@ fn the_bill_names_what_the_binary_is_made_of() {
     }
 }
 
+/// Takes seconds: the binary is copied and hashed for each alteration.
 #[test]
 fn a_release_verifies_without_us_and_an_altered_one_does_not() {
     if !has("python3") || !has("openssl") {
