@@ -37,6 +37,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("cedar-policy", &["policy"]),
     ("sqlx", &["store"]),
+    ("async-nats", &["store"]),
+    ("redis", &["store"]),
     ("axum", &["gateway", "console", "bartizan"]),
     ("clap", &["bartizan"]),
     ("hyper-rustls", &["net"]),

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use bartizan_core::{Cx, Id, Tenant, Timestamp};
@@ -93,8 +94,14 @@ pub struct Keys {
     store: Store,
     cx: Cx,
     // LIMIT: grows with the keys that exist, never with what callers send: misses are not kept.
-    known: Arc<RwLock<HashMap<Hash, Arc<Key>>>>,
+    known: Arc<RwLock<HashMap<Hash, Known>>>,
 }
+
+/// A key, and when it was read.
+type Known = (Arc<Key>, Instant);
+
+/// How long a key is trusted that another node may have revoked.
+const TRUST_MAX: Duration = Duration::from_secs(1);
 
 impl Keys {
     pub fn new(store: Store, cx: Cx) -> Self {
@@ -183,7 +190,7 @@ impl Keys {
     /// Forgets a tenant's keys, whose records are gone.
     pub fn forget(&self, tenant: &Tenant) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, key| key.tenant != *tenant);
+        known.retain(|_, (key, _)| key.tenant != *tenant);
     }
 
     /// Whose key this is.
@@ -198,9 +205,10 @@ impl Keys {
         let Some(tenant) = tenant_of(token) else { return Ok(Err(Unaccepted::Unknown)) };
         let hash = hash(token);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+        let trusted = |since: &Instant| !self.store.shared() || since.elapsed() < TRUST_MAX;
         let key = match known {
-            Some(key) => key,
-            None => match self.look_up(&tenant, hash).await? {
+            Some((key, since)) if trusted(&since) => key,
+            _ => match self.look_up(&tenant, hash).await? {
                 Some(key) => key,
                 None => return Ok(Err(Unaccepted::Unknown)),
             },
@@ -217,7 +225,10 @@ impl Keys {
     async fn look_up(&self, tenant: &Tenant, hash: Hash) -> Result<Option<Arc<Key>>, Error> {
         let query = Query { filters: vec![("hash", hex(&hash))], limit: 1, ..Query::new(&KEY) };
         let page = self.store.list(tenant, &query).await?;
-        let Some(record) = page.records.into_iter().next() else { return Ok(None) };
+        let Some(record) = page.records.into_iter().next() else {
+            self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&hash);
+            return Ok(None);
+        };
         Ok(Some(self.remember(hash, read(record.meta)?.0)))
     }
 
@@ -232,7 +243,10 @@ impl Keys {
 
     fn remember(&self, hash: Hash, key: Key) -> Arc<Key> {
         let key = Arc::new(key);
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(hash, key.clone());
+        self.known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(hash, (key.clone(), Instant::now()));
         key
     }
 

@@ -11,6 +11,19 @@ use crate::Retention;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
+    /// A PostgreSQL database that several nodes share, such as
+    /// `postgresql://bartizan@db.example/bartizan?sslmode=verify-full`. When absent, records rest
+    /// in SQLite in the data directory. A password belongs into the environment variable of this
+    /// key, not into the file.
+    pub database_url: Option<String>,
+    /// NATS with JetStream, which carries events to other nodes, such as
+    /// `tls://nats.example:4222`. When absent, events stay within this node's database.
+    pub nats_url: Option<String>,
+    /// Redis, which counts limits for all nodes that share it, such as
+    /// `rediss://redis.example:6379/0`. When absent, each node counts for itself.
+    pub redis_url: Option<String>,
+    /// What happens to requests with a limit while Redis is away.
+    pub limits_when_away: WhenAway,
     /// The file of the master key, which encrypts every tenant's data key. When absent, and
     /// `master_key_env` too, it is `master.key` in the data directory, generated at the first start.
     pub master_key_file: Option<PathBuf>,
@@ -19,6 +32,17 @@ pub struct StoreSettings {
     pub master_key_env: Option<String>,
     /// How long each class of data rests, where it is not the default of the class.
     pub retention: BTreeMap<String, RetentionSettings>,
+}
+
+/// What happens to a request whose limits cannot be counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenAway {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// It goes on uncounted, and the log and the ledger say so.
+    Allow,
 }
 
 /// How long the records of one class rest.

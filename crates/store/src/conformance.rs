@@ -511,6 +511,9 @@ async fn a_copy_holds_what_was_there(repo: Repo) {
     repo.flush().await.expect("flushed");
     repo.compact().await.expect("compacted");
     assert_eq!(repo.check().await.expect("checked"), Vec::<String>::new());
+    if repo.shared() {
+        return; // The server's own tools copy it.
+    }
     let dir = tempfile::tempdir().expect("a directory");
     let to = dir.path().join("copy");
     repo.backup(&to).await.expect("copied");

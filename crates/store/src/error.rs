@@ -34,6 +34,12 @@ pub enum Error {
     Database { path: PathBuf, detail: String },
     #[error("the store was closed")]
     Closed,
+    #[error(
+        "{what} at `{place}` cannot be reached: {detail}; nothing more is taken until it is back: check that it runs, and the address in `{key}`"
+    )]
+    Away { what: &'static str, place: String, key: &'static str, detail: String },
+    #[error("`{key}` is no address of {what}: {problem}; expected {example}")]
+    Url { key: &'static str, what: &'static str, problem: String, example: &'static str },
 
     #[error("the master key in {place} cannot be used: {problem}")]
     MasterKey { place: String, problem: String },
@@ -96,6 +102,10 @@ pub enum Error {
         "the export ends after {done} records without its last line: it was cut; export again, or get the whole file"
     )]
     ExportCut { done: u64 },
+    #[error(
+        "the database is `{place}`: back it up with PostgreSQL's own tools (`pg_dump`), or carry its records away with `bartizan db export`"
+    )]
+    BackupElsewhere { place: String },
     #[error("`{path}` exists already; choose another name, or move it away")]
     BackupExists { path: PathBuf },
 }

@@ -37,6 +37,7 @@
 
 mod bus;
 mod class;
+mod columns;
 mod config;
 #[cfg(test)]
 mod conformance;
@@ -47,6 +48,7 @@ mod files;
 mod hex;
 mod limits;
 mod portable;
+mod postgres;
 mod query;
 mod record;
 mod repository;
@@ -56,13 +58,13 @@ mod vault;
 
 pub use bus::{Bus, Delivery, Feed, Filter, Subscription, entity};
 pub use class::{Class, Retention};
-pub use config::{RetentionSettings, StoreSettings};
+pub use config::{RetentionSettings, StoreSettings, WhenAway};
 pub use error::{Error, Result};
 pub use limits::{Budget, Exceeded, Limits, MemoryLimits, Reason, Reservation, SLOTS};
 pub use portable::{ExportOptions, Exported, Imported, Sealing};
 pub use query::{Cursor, Order, PAGE_RECORDS_MAX, Page, Query};
 pub use record::Record;
-pub use store::{NewMasterKey, Restored, Store, Swept, restore};
+pub use store::{NewMasterKey, Restored, Store, Swept, look, restore};
 
 /// The database's file in the data directory.
 pub const DATABASE_FILE: &str = sqlite::FILE;

@@ -203,4 +203,8 @@ pub(crate) trait Repository: Send + Sync + fmt::Debug {
     async fn backup(&self, to: &Path) -> Result<()>;
     async fn check(&self) -> Result<Vec<String>>;
     async fn close(&self) -> Result<()>;
+    /// Whether other nodes may change it, too.
+    fn shared(&self) -> bool {
+        false
+    }
 }

@@ -18,7 +18,8 @@ use crate::{
     Bus, Class, Error, ExportOptions, Exported, Imported, Limits, MemoryLimits, PAGE_RECORDS_MAX,
     Page, Query, Record, Result, StoreSettings,
     bus::OutboxBus,
-    cursor, facets, portable,
+    cursor, facets, files, portable,
+    postgres::{self, Postgres},
     record::{META_BYTES_MAX, SEALED_BYTES_MAX},
     repository::{Expired, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Sealed, Written},
     sqlite::{self, Sqlite},
@@ -90,7 +91,13 @@ impl Store {
         for name in settings.retention.keys() {
             known_class(classes, name)?;
         }
-        let repository: Arc<dyn Repository> = Arc::new(Sqlite::open(dir).await?);
+        let repository: Arc<dyn Repository> = match &settings.database_url {
+            None => Arc::new(Sqlite::open(dir).await?),
+            Some(url) => {
+                files::prepare_dir(dir)?;
+                Arc::new(Postgres::open(url).await?)
+            }
+        };
         let vault = Vault::open(repository.clone(), Source::of(settings, dir), cx).await?;
         repository.index(classes).await?;
         let vault = Arc::new(vault);
@@ -165,9 +172,28 @@ impl Store {
         let Some(row) = self.0.repository.get(tenant.as_str(), class.name, id).await? else {
             return Ok(None);
         };
-        let key = self.0.vault.key(tenant).await?;
         // No key: the tenant was erased between the two reads.
-        key.map(|key| open_row(&key, row)).transpose()
+        let Some(key) = self.0.vault.key(tenant).await? else { return Ok(None) };
+        match open_row(&key, row) {
+            Err(Error::Altered { .. }) if self.outdated(tenant, &key).await? => {
+                Box::pin(self.get(tenant, class, id)).await
+            }
+            opened => opened.map(Some),
+        }
+    }
+
+    /// Whether another node destroyed this data key: then the tenant's rows are under another.
+    async fn outdated(&self, tenant: &Tenant, key: &DataKey) -> Result<bool> {
+        if !self.shared() {
+            return Ok(false);
+        }
+        self.0.vault.forget(tenant);
+        Ok(self.0.vault.key(tenant).await?.is_some_and(|now| now.id != key.id))
+    }
+
+    /// Whether other nodes share the database: then what was read may be changed behind our back.
+    pub fn shared(&self) -> bool {
+        self.0.repository.shared()
     }
 
     /// Some records, in the order of time.
@@ -205,7 +231,12 @@ impl Store {
         let last = Place { time: last.time, id: last.id };
         let next = rows.more.then(|| cursor::write(&key, query, last));
         let records = rows.rows.into_iter().map(|row| open_row(&key, row));
-        Ok(Page { records: records.collect::<Result<_>>()?, next })
+        match records.collect::<Result<_>>() {
+            Err(Error::Altered { .. }) if self.outdated(tenant, &key).await? => {
+                Box::pin(self.list(tenant, query)).await
+            }
+            records => Ok(Page { records: records?, next }),
+        }
     }
 
     /// Replaces a record that is still of the version that was read; its time stays. Returns
@@ -458,7 +489,22 @@ pub async fn restore(
     dir: &Path,
     cx: &Cx,
 ) -> Result<Restored> {
+    if let Some(url) = &settings.database_url {
+        return Err(Error::BackupElsewhere { place: postgres::place(url)? });
+    }
     sqlite::restore(&Source::of(settings, dir), backup, dir, cx).await
+}
+
+/// Says what is at the configured PostgreSQL database, and changes nothing; `None` where none
+/// is configured.
+///
+/// # Errors
+/// When it does not answer, or is of a newer version.
+pub async fn look(settings: &StoreSettings) -> Result<Option<String>> {
+    match &settings.database_url {
+        Some(url) => Postgres::look(url).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 impl fmt::Debug for Store {

@@ -18,9 +18,17 @@ pub(super) async fn look(site: &Site<'_>) -> Vec<Found> {
     if !dir.is_dir() {
         return Vec::new();
     }
+    if site.server.is_none()
+        && let Some(found) = bartizan_store::look(&site.loaded.config.store).await.transpose()
+    {
+        return vec![match found {
+            Ok(found) => Found::good(WHAT, found),
+            Err(error) => Found::bad(WHAT, error.to_string(), "every node needs it to serve"),
+        }];
+    }
     let file = dir.join(DATABASE_FILE);
     vec![match (&site.server, &site.holder, fs::metadata(&file)) {
-        (_, _, Err(error)) => {
+        (_, _, Err(error)) if site.loaded.config.store.database_url.is_none() => {
             let found = format!("`{}`, although the directory is there: {error}", file.display());
             Found::bad(WHAT, found, ADVICE)
         }
@@ -42,7 +50,7 @@ pub(super) async fn look(site: &Site<'_>) -> Vec<Found> {
             let found = format!("of {} bytes, too large to be looked into from a copy", meta.len());
             Found::note(WHAT, found)
         }
-        (None, None, Ok(_)) => from_a_copy(site).await,
+        (None, None, _) => from_a_copy(site).await,
     }]
 }
 

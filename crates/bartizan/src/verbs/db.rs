@@ -48,7 +48,12 @@ pub(crate) enum Verb {
     /// Remove what its retention no longer covers.
     Sweep,
     /// Put a new master key in force, while work goes on.
-    RotateKey,
+    RotateKey {
+        /// Take the first key that the master key's file holds now, above the present one: where
+        /// several nodes share the database, all of which have this file.
+        #[arg(long)]
+        from_file: bool,
+    },
     /// Destroy a tenant's data key, and with it all of its text, for ever.
     EraseTenant {
         tenant: Tenant,
@@ -75,7 +80,9 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
             work(call, "", json!({"work": "backup", "to": to})).await
         }
         Verb::Sweep => work(call, "", json!({"work": "sweep"})).await,
-        Verb::RotateKey => work(call, "", json!({"work": "rotate-master-key"})).await,
+        Verb::RotateKey { from_file } => {
+            work(call, "", json!({"work": "rotate-master-key", "from_file": from_file})).await
+        }
         Verb::EraseTenant { tenant, yes } if yes => {
             work(call, &format!("?tenant={tenant}"), json!({"work": "erase-tenant"})).await
         }

@@ -73,7 +73,13 @@ enum Work {
         to: PathBuf,
     },
     /// Put a new master key in force.
-    RotateMasterKey,
+    RotateMasterKey {
+        /// Take the first key that the master key's file holds now, above the present one,
+        /// in place of making one: where several nodes share the database, all of which have
+        /// this file.
+        #[serde(default)]
+        from_file: bool,
+    },
     /// Destroy the tenant's data key, and with it all of its records.
     EraseTenant,
 }
@@ -132,8 +138,9 @@ async fn work(
             permit.act(&admin, act, store.backup(&to)).await?;
             Done::BackedUp { file: to, master_key: store.master_key_name() }
         }
-        Work::RotateMasterKey => {
-            let work = store.rotate_master_key(NewMasterKey::Generated);
+        Work::RotateMasterKey { from_file } => {
+            let new = if from_file { NewMasterKey::FromFile } else { NewMasterKey::Generated };
+            let work = store.rotate_master_key(new);
             let name = permit.act(&admin, act("admin.database.rotate_key"), work).await?;
             Done::MasterKeyRotated { master_key: name }
         }

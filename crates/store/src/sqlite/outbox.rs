@@ -3,8 +3,10 @@
 use bartizan_core::Timestamp;
 use sqlx::{Connection, Row as _, SqliteConnection, SqlitePool};
 
-use super::read::{id, number, stored};
-use crate::repository::OutboxRow;
+use crate::{
+    columns::{id, number, stored},
+    repository::OutboxRow,
+};
 
 /// Adds events within the caller's transaction; nobody subscribed, nothing to keep.
 pub(super) async fn add(

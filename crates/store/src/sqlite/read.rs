@@ -8,6 +8,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, sqlite:
 
 use crate::{
     Order,
+    columns::{id, number, stored},
     repository::{COUNT_VALUES_MAX, PAGE_BYTES_MAX, Place, Row, RowQuery, Rows, Sealed},
 };
 
@@ -33,20 +34,6 @@ pub(super) fn row(from: &SqliteRow) -> sqlx::Result<Row> {
         tag: from.try_get(6)?,
         sealed,
     })
-}
-
-pub(super) fn id(bytes: &[u8]) -> sqlx::Result<Id> {
-    let bytes = <[u8; 16]>::try_from(bytes);
-    bytes.map(Id::from_bytes).map_err(|_| sqlx::Error::Decode("an id is not of 16 bytes".into()))
-}
-
-pub(super) fn number(stored: i64) -> sqlx::Result<u64> {
-    u64::try_from(stored).map_err(|_| sqlx::Error::Decode("a count is below zero".into()))
-}
-
-/// SQLite's numbers end at 2^63 - 1.
-pub(super) fn stored(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 pub(super) async fn get(

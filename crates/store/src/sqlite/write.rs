@@ -6,13 +6,11 @@ use bartizan_core::Id;
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
 
-use super::{
-    outbox,
-    read::{id, stored},
-    writer::Put,
-};
+use super::{outbox, writer::Put};
 use crate::{
-    Class, facets,
+    Class,
+    columns::{id, stored},
+    facets,
     repository::{Expired, KeyId, Merged, NewRow, Row, Sealed, Written},
 };
 

@@ -9,6 +9,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::{Duration, Instant},
 };
 
 use bartizan_core::{Cx, Id, Tenant};
@@ -34,6 +35,8 @@ pub(crate) type Secret = Zeroizing<[u8; 32]>;
 const SEAL_VERSION: u8 = 1;
 const SALT_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
+/// How long a data key is trusted that another node may have destroyed.
+const TRUST_MAX: Duration = Duration::from_secs(5);
 
 /// The keys of a store.
 pub(crate) struct Vault {
@@ -50,7 +53,7 @@ pub(crate) struct Vault {
 /// The data keys in memory.
 #[derive(Default)]
 struct Known {
-    keys: HashMap<Tenant, Arc<DataKey>>,
+    keys: HashMap<Tenant, (Arc<DataKey>, Instant)>,
     /// How often one was forgotten: a key that was read before that is not kept, since it may
     /// be the one that was destroyed.
     forgotten: u64,
@@ -153,6 +156,11 @@ impl Vault {
     pub(crate) async fn rotate(&self, new: NewMasterKey) -> Result<String> {
         let changing = self.changing.lock().await;
         let next = match new {
+            NewMasterKey::Generated if self.repository.shared() => {
+                return Err(self.source.refuse(
+                    "other nodes share the database, and would not know a key that is made here; put the new key above the present one into every node's master key, then rotate with `--from-file` on one of them",
+                ));
+            }
             NewMasterKey::Generated => {
                 let next = self.keyring().with_new(&self.cx)?;
                 self.source.save(&next)?;
@@ -215,7 +223,29 @@ impl Vault {
     }
 
     fn cached(&self, tenant: &Tenant) -> Option<Arc<DataKey>> {
-        self.known().keys.get(tenant).cloned()
+        let known = self.known();
+        let (key, since) = known.keys.get(tenant)?;
+        let trusted = !self.repository.shared() || since.elapsed() < TRUST_MAX;
+        trusted.then(|| key.clone())
+    }
+
+    /// Unwraps a data key. Where another node has put another master key in force, it is in our
+    /// file or variable by now.
+    fn unwrap(&self, wrapped: &WrappedKey) -> Result<Secret> {
+        let keyring = self.keyring();
+        if let Some(secret) = keyring.unwrap(wrapped)? {
+            return Ok(secret);
+        }
+        let stranger = || Error::OtherMasterKey {
+            place: self.source.to_string(),
+            expected: wrapped.master.clone(),
+        };
+        let next = self.source.load()?.ok_or_else(stranger)?;
+        let secret = next.unwrap(wrapped)?.ok_or_else(stranger)?;
+        if next.has(keyring.name()) {
+            *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
+        }
+        Ok(secret)
     }
 
     /// Unwraps a key, and keeps it unless one was forgotten since it was read.
@@ -225,14 +255,10 @@ impl Vault {
         wrapped: &WrappedKey,
         forgotten: u64,
     ) -> Result<Arc<DataKey>> {
-        let secret = self.keyring().unwrap(wrapped)?.ok_or_else(|| Error::OtherMasterKey {
-            place: self.source.to_string(),
-            expected: wrapped.master.clone(),
-        })?;
-        let key = Arc::new(DataKey::new(wrapped.id, &secret)?);
+        let key = Arc::new(DataKey::new(wrapped.id, &self.unwrap(wrapped)?)?);
         let mut known = self.data_keys.write().unwrap_or_else(PoisonError::into_inner);
         if known.forgotten == forgotten {
-            known.keys.insert(tenant.clone(), key.clone());
+            known.keys.insert(tenant.clone(), (key.clone(), Instant::now()));
         }
         Ok(key)
     }
@@ -440,7 +466,7 @@ mod tests {
             |row, _| row.tenant.push('x'),
             |row, _| row.class = "key".into(),
             |row, cx| row.id = Id::new(cx),
-            |row, _| row.time = row.time.after(std::time::Duration::from_millis(1)),
+            |row, _| row.time = row.time.after(Duration::from_millis(1)),
             |row, _| row.version += 1,
             |row, _| row.meta = "{\"a\":1}".into(),
             |row, _| row.sealed = Sealed::Unread,

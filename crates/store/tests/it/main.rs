@@ -13,6 +13,9 @@ mod damage;
 mod keys;
 mod limits;
 mod portable;
+mod postgres;
+#[path = "../../../../tests/common/postgres.rs"]
+mod postgres_server;
 mod records;
 
 use std::{
