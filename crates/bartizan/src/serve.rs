@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, LogFormat, Sources},
-    lock,
+    lock, notify,
     trouble::Hint,
     wiring::House,
 };
@@ -190,6 +190,7 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
     tracing::info!(data = %running.data, admin = %running.admin, ledger_entries = house.recovery.size, "serving");
     let (mut term, mut interrupt, mut hangup) =
         (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+    notify::tell(notify::READY);
     loop {
         tokio::select! {
             _ = term.recv() => break,
@@ -203,6 +204,7 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
             }
         }
     }
+    notify::tell(notify::STOPPING);
     tracing::info!("stopping: running requests may end");
     running.stop().await
 }

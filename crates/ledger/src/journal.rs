@@ -11,6 +11,8 @@ use crate::tree::sha256;
 
 pub(crate) const FILE: &str = "journal";
 const MAGIC: &[u8] = b"bartizan journal 1\n";
+/// What the journals of every version begin with.
+const MAGIC_OF_ALL: &[u8] = b"bartizan journal ";
 /// Magic, and the size of the tree at which the journal begins.
 pub(crate) const HEAD: usize = MAGIC.len() + 8;
 /// Body length, number of entries, index of the first, digest of the body, check.
@@ -89,16 +91,28 @@ pub(crate) fn take_entry<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(entry)
 }
 
+/// Whether it begins as a journal of a later format does.
+pub(crate) fn is_newer(bytes: &[u8]) -> bool {
+    bytes.strip_prefix(MAGIC_OF_ALL).is_some_and(|rest| {
+        let format = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let newer = rest.first().is_some_and(|digit| *digit > b'0') && !bytes.starts_with(MAGIC);
+        newer && rest.get(format) == Some(&b'\n')
+    })
+}
+
 /// Reads a journal. An unfinished batch at its end is dropped: that is how a crash in
 /// the middle of a write looks, and nothing of it was acknowledged.
 ///
 /// # Errors
 /// Says what stands where no crash can have put it.
 pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, String> {
-    let base = bytes
-        .strip_prefix(MAGIC)
-        .and_then(|rest| rest.first_chunk::<8>())
-        .ok_or("it does not begin as a journal does")?;
+    let base = bytes.strip_prefix(MAGIC).and_then(|rest| rest.first_chunk::<8>()).ok_or(
+        if is_newer(bytes) {
+            "it is of a newer format than this version of Bartizan knows"
+        } else {
+            "it does not begin as a journal does"
+        },
+    )?;
     let mut contents = Contents { base: u64::from_be_bytes(*base), ..Contents::default() };
     let (mut at, mut next) = (HEAD, contents.base);
     while at < bytes.len() {
@@ -223,6 +237,22 @@ mod tests {
         bytes.extend(batch(10, [long.as_slice()].into_iter(), "note 3"));
         let third = bytes.len();
         (bytes, [first, second, third])
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_damage() {
+        for (head, newer) in [
+            ("bartizan journal 2\n", true),
+            ("bartizan journal 10\n", true),
+            ("bartizan journal 1\n", false),
+            ("bartizan journal 0\n", false),
+            ("bartizan journal 2", false),
+            ("bartizan journal x\n", false),
+            ("bartizan journal \n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_newer(head.as_bytes()), newer, "{head:?}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     Entry, Error, Sealed, cosigned,
     disk::{Disk, Lock, RealDisk},
-    keys,
+    journal, keys,
     note::{Head, SigningKey, VerifierKey},
     proof, settle,
     shared::{Shared, State},
@@ -151,6 +151,21 @@ impl Ledger {
     /// does not verify: then nothing is changed.
     pub fn open(dir: &Path, settings: &Settings, cx: &Cx) -> Result<(Self, Recovery), Error> {
         Self::open_on(Arc::new(RealDisk), dir, settings, Tuning::default(), cx)
+    }
+
+    /// For whoever opens other things first: nothing of an installation is to change when
+    /// its ledger was written by a newer version.
+    ///
+    /// # Errors
+    /// When it was.
+    pub fn refuse_newer(dir: &Path) -> Result<(), Error> {
+        match RealDisk.read(&dir.join(journal::FILE)) {
+            Ok(bytes) if journal::is_newer(&bytes) => {
+                Err(Error::Newer { path: dir.display().to_string() })
+            }
+            // Whatever else there is, opening it tells.
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn open_on(
