@@ -16,6 +16,7 @@ use bartizan_ledger::{
     Entry, Error, Head, Ledger, Settings, SigningKey, VerifierKey, tree, verify, witness,
 };
 
+mod damage;
 mod peer;
 mod vectors;
 
