@@ -1,5 +1,5 @@
-//! Every damage there is to a ledger of 1,000 entries. Hours of work would be too much
-//! for each change, so these run by command; `tests/it/peer.rs` draws from the same.
+//! Every damage there is to a ledger of 1,000 entries. That is minutes of work,
+//! too much for each change, so these run by command; `tests/it/peer.rs` draws from the same.
 
 use std::{
     path::Path,
@@ -99,7 +99,6 @@ struct Count {
 }
 
 /// Does all that damage, on all processors.
-#[expect(clippy::print_stdout, reason = "the figures are what one runs it for")]
 fn find_all<D: Iterator<Item = Damage>>(what: &str, all: impl Fn(&Intact) -> D + Sync) {
     let sample = Sample::make();
     let start = Instant::now();
