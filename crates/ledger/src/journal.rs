@@ -16,7 +16,7 @@ const MAGIC_OF_ALL: &[u8] = b"bartizan journal ";
 /// Magic, and the size of the tree at which the journal begins.
 pub(crate) const HEAD: usize = MAGIC.len() + 8;
 /// Body length, number of entries, index of the first, digest of the body, check.
-const BATCH_HEAD: usize = 4 + 4 + 8 + 32 + CHECK;
+pub(crate) const BATCH_HEAD: usize = 4 + 4 + 8 + 32 + CHECK;
 /// Bytes of the digest over a batch's own head.
 const CHECK: usize = 8;
 /// LIMIT: the largest body of a batch. The writer stops filling one at half of this.
@@ -58,21 +58,26 @@ pub(crate) fn batch<'a>(
     note: &str,
 ) -> Vec<u8> {
     let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-    let mut body = Vec::new();
+    let mut out = vec![0; BATCH_HEAD];
     for entry in entries {
-        put_entry(&mut body, entry);
+        put_entry(&mut out, entry);
     }
-    body.extend(note.as_bytes());
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    let mut out = Vec::with_capacity(BATCH_HEAD + body.len());
-    out.extend(length.to_be_bytes());
-    out.extend(count.to_be_bytes());
-    out.extend(first.to_be_bytes());
-    out.extend(sha256(&body));
-    let check = sha256(&out);
-    out.extend(check.iter().take(CHECK));
-    out.extend(body);
+    out.extend(note.as_bytes());
+    seal(first, count, &mut out);
     out
+}
+
+/// Fills in a batch's own head, for which room is left before the body.
+pub(crate) fn seal(first: u64, count: u32, batch: &mut [u8]) {
+    let Some((head, body)) = batch.split_at_mut_checked(BATCH_HEAD) else { return };
+    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    let mut fields = length.to_be_bytes().to_vec();
+    fields.extend(count.to_be_bytes());
+    fields.extend(first.to_be_bytes());
+    fields.extend(sha256(body));
+    let check = sha256(&fields);
+    fields.extend(check.iter().take(CHECK));
+    head.copy_from_slice(&fields);
 }
 
 /// An entry as bundles and batches have it: its length in 16 bits, and its bytes.

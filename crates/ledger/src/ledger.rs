@@ -218,10 +218,11 @@ impl Ledger {
         Ok((verifier, pending))
     }
 
-    fn request(&self, entry: Entry) -> Result<(Request, Pending), Error> {
+    fn request(&self, mut entry: Entry) -> Result<(Request, Pending), Error> {
         let (id, bytes) = entry.encode(&self.0.cx)?;
         let (reply, receiver) = oneshot::channel();
-        Ok((Request { entry, id, bytes: bytes.into(), reply }, Pending(receiver)))
+        let leaf = tree::leaf(&bytes);
+        Ok((Request { entry, id, bytes: bytes.into(), leaf, reply }, Pending(receiver)))
     }
 
     fn send_entry(
