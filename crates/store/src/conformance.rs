@@ -460,6 +460,7 @@ async fn events_wait_for_every_subscription(repo: Repo) {
     let (cx, clock) = cx();
     repo.publish(vec![event(&cx, "a")]).await.expect("published");
     assert_eq!(repo.outbox(0, 10).await.expect("read"), [], "nobody waits");
+    assert_eq!(repo.waiting().await.expect("counted"), 0);
     let start = repo.subscribe("one").await.expect("subscribed");
     let events: Vec<OutboxRow> = (0..5).map(|_| event(&cx, "a")).collect();
     repo.publish(events.clone()).await.expect("published");
@@ -476,6 +477,7 @@ async fn events_wait_for_every_subscription(repo: Repo) {
     repo.acknowledge("one", rows[1].place).await.expect("never backwards");
     assert_eq!(repo.subscribe("one").await.expect("found"), rows[2].place);
     assert_eq!(repo.outbox(0, 10).await.expect("read"), rows[3..]);
+    assert_eq!(repo.waiting().await.expect("counted"), 2);
     repo.acknowledge("one", rows[4].place).await.expect("noted");
     assert_eq!(repo.outbox(0, 10).await.expect("read"), []);
 

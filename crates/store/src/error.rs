@@ -41,6 +41,11 @@ pub enum Error {
     #[error("`{key}` is no address of {what}: {problem}; expected {example}")]
     Url { key: &'static str, what: &'static str, problem: String, example: &'static str },
 
+    #[error(
+        "the stream `{stream}` of NATS at `{place}` cannot be used: {problem}; mend it, or delete it when nothing in it is needed"
+    )]
+    Stream { stream: &'static str, place: String, problem: String },
+
     #[error("the master key in {place} cannot be used: {problem}")]
     MasterKey { place: String, problem: String },
     #[error(

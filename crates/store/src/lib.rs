@@ -56,7 +56,7 @@ mod sqlite;
 mod store;
 mod vault;
 
-pub use bus::{Bus, Delivery, Feed, Filter, Subscription, entity};
+pub use bus::{Bus, BusHealth, Delivery, Feed, Filter, Subscription, entity};
 pub use class::{Class, Retention};
 pub use config::{RetentionSettings, StoreSettings, WhenAway};
 pub use error::{Error, Result};

@@ -188,6 +188,8 @@ pub(crate) trait Repository: Send + Sync + fmt::Debug {
     async fn publish(&self, events: Vec<OutboxRow>) -> Result<()>;
     /// The events after a place, in order.
     async fn outbox(&self, after: u64, limit: u16) -> Result<Vec<OutboxRow>>;
+    /// How many events wait, at most: what was erased in between may be counted.
+    async fn waiting(&self) -> Result<u64>;
     /// Makes a subscription, or finds it; returns the place up to which it is done.
     async fn subscribe(&self, name: &str) -> Result<u64>;
     async fn unsubscribe(&self, name: &str) -> Result<()>;

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use crate::{
     Bus, Class, Error, ExportOptions, Exported, Imported, Limits, PAGE_RECORDS_MAX, Page, Query,
     Record, Result, StoreSettings,
-    bus::OutboxBus,
+    bus::{LocalBus, NatsBus, Outbox},
     cursor, facets, files, limits, portable,
     postgres::{self, Postgres},
     record::{META_BYTES_MAX, SEALED_BYTES_MAX},
@@ -39,7 +39,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     repository: Arc<dyn Repository>,
     vault: Arc<Vault>,
-    bus: Arc<OutboxBus>,
+    outbox: Arc<Outbox>,
+    bus: Arc<dyn Bus>,
     limits: Arc<dyn Limits>,
     classes: &'static [&'static Class],
     settings: StoreSettings,
@@ -101,11 +102,16 @@ impl Store {
         let vault = Vault::open(repository.clone(), Source::of(settings, dir), cx).await?;
         repository.index(classes).await?;
         let vault = Arc::new(vault);
-        let bus = OutboxBus::new(repository.clone(), vault.clone(), cx.clone());
+        let outbox = Arc::new(Outbox::new(repository.clone(), vault.clone(), cx.clone()));
+        let bus: Arc<dyn Bus> = match &settings.nats_url {
+            None => Arc::new(LocalBus::new(outbox.clone())),
+            Some(url) => Arc::new(NatsBus::open(url, outbox.clone()).await?),
+        };
         Ok(Self(Arc::new(Inner {
             repository,
             vault,
-            bus: Arc::new(bus),
+            outbox,
+            bus,
             limits: limits::open(settings)?,
             classes,
             settings: settings.clone(),
@@ -153,7 +159,7 @@ impl Store {
                 Written::KeyGone => self.0.vault.forget(tenant),
                 Written::Done => {
                     if !events.is_empty() {
-                        self.0.bus.ring();
+                        self.0.outbox.ring();
                     }
                     return Ok(());
                 }
@@ -331,7 +337,9 @@ impl Store {
     pub async fn erase_tenant(&self, tenant: &Tenant) -> Result<u64> {
         let erased = self.0.repository.erase(tenant.as_str(), self.0.cx.now()).await;
         self.0.vault.forget(tenant);
-        erased
+        let erased = erased?;
+        self.0.bus.erased(tenant).await?;
+        Ok(erased)
     }
 
     /// Wraps every data key anew under another master key, while work goes on. Returns the
@@ -471,7 +479,7 @@ impl Store {
         let mut packed = Vec::with_capacity(events.len());
         for event in events {
             let key = self.0.vault.key_or_new(&event.tenant).await?;
-            packed.push(self.0.bus.pack(&key, event)?);
+            packed.push(self.0.outbox.pack(&key, event)?);
         }
         Ok(packed)
     }

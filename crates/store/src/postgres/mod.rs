@@ -244,6 +244,10 @@ impl Repository for Postgres {
         self.run(outbox::after(&self.pool, after, limit)).await
     }
 
+    async fn waiting(&self) -> Result<u64> {
+        self.run(outbox::waiting(&self.pool)).await
+    }
+
     async fn subscribe(&self, name: &str) -> Result<u64> {
         self.run(outbox::subscribe(&self.pool, name)).await
     }

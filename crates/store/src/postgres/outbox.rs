@@ -54,6 +54,13 @@ pub(super) async fn after(pool: &PgPool, place: u64, limit: u16) -> sqlx::Result
     rows.iter().map(read).collect()
 }
 
+pub(super) async fn waiting(pool: &PgPool) -> sqlx::Result<u64> {
+    const SQL: &str = "SELECT COALESCE((SELECT MAX(place) FROM bartizan.outbox) \
+        - (SELECT MIN(place) FROM bartizan.outbox) + 1, 0)";
+    let count: i64 = sqlx::query_scalar(SQL).fetch_one(pool).await?;
+    number(count)
+}
+
 /// A new subscription starts after everything that is there now.
 pub(super) async fn subscribe(pool: &PgPool, name: &str) -> sqlx::Result<u64> {
     // Whoever publishes holds this row, and may not have seen the subscription.

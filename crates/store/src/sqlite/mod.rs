@@ -236,6 +236,10 @@ impl Repository for Sqlite {
         outbox::after(&self.readers, after, limit).await.map_err(|e| self.fault(e))
     }
 
+    async fn waiting(&self) -> Result<u64> {
+        outbox::waiting(&self.readers).await.map_err(|e| self.fault(e))
+    }
+
     async fn subscribe(&self, name: &str) -> Result<u64> {
         let mut writer = self.writer.durable().await?;
         outbox::subscribe(writer.connection()?, name).await.map_err(|e| self.fault(e))

@@ -59,6 +59,13 @@ pub(super) async fn after(
     rows.iter().map(read).collect()
 }
 
+pub(super) async fn waiting(readers: &SqlitePool) -> sqlx::Result<u64> {
+    const SQL: &str = "SELECT COALESCE((SELECT MAX(place) FROM outbox) \
+        - (SELECT MIN(place) FROM outbox) + 1, 0)";
+    let count: i64 = sqlx::query_scalar(SQL).fetch_one(readers).await?;
+    number(count)
+}
+
 /// A new subscription starts after everything that is there now.
 pub(super) async fn subscribe(connection: &mut SqliteConnection, name: &str) -> sqlx::Result<u64> {
     const ADD: &str = "INSERT INTO subscribers (name, done) \

@@ -1,4 +1,4 @@
-//! Events: at least once, in order, durable, encrypted.
+//! Events: at least once, in order, durable, encrypted. One suite for every bus.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,69 +7,126 @@ use bartizan_store::{Delivery, Error, Filter, Subscription, entity};
 use serde_json::json;
 
 use super::*;
+use crate::nats_server::{NatsServer, nats};
 
-fn event(house: &House, of: &str, message: &str) -> Event {
+/// A store and the server that its bus needs, if any.
+struct Bed {
+    house: House,
+    nats: Option<NatsServer>,
+}
+
+/// Runs each case on every bus.
+macro_rules! on_every_bus {
+    ($($case:ident)*) => {
+        mod on_a_database {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case(super::Bed { house: super::House::new().await, nats: None }).await;
+            })*
+        }
+        mod on_nats {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                let Some(nats) = super::nats() else { return };
+                let house = super::House::with(nats.settings()).await;
+                super::$case(super::Bed { house, nats: Some(nats) }).await;
+            })*
+        }
+    };
+}
+
+on_every_bus! {
+    what_is_not_acknowledged_comes_again_after_a_restart
+    a_waiting_subscription_is_woken_and_order_is_kept
+    a_record_that_is_refused_publishes_nothing
+    a_filter_lets_through_what_fits
+    a_name_is_used_once_at_a_time_and_ends_for_good
+    events_rest_encrypted_and_an_erased_tenants_are_passed_over
+    a_wait_that_is_given_up_loses_nothing
+    an_event_that_is_too_large_is_refused
+}
+
+impl Bed {
+    async fn publish(&self, of: &str, message: &str) -> Event {
+        let event = event(&self.house, of, message);
+        self.house.store.bus().publish(&event).await.expect("published");
+        event
+    }
+
+    async fn subscribe(&self, name: &str) -> Subscription {
+        self.house.store.bus().subscribe(name, Filter::default()).await.expect("made")
+    }
+
+    /// Waits until everything published has left for the server, if there is one.
+    async fn settle(&self) {
+        while self.nats.is_some() && waiting(&self.house.store).await > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn is_quiet(&self, subscription: &mut Subscription) -> bool {
+        self.settle().await;
+        let ms = if self.nats.is_some() { 500 } else { 50 };
+        tokio::time::timeout(Duration::from_millis(ms), subscription.next()).await.is_err()
+    }
+}
+
+pub(crate) async fn waiting(store: &Store) -> u64 {
+    store.bus().health().await.expect("known").waiting
+}
+
+pub(crate) fn event(house: &House, of: &str, message: &str) -> Event {
     let mut event = Event::new(&house.cx, tenant(of), EventClass::ApiActivity, Activity::CREATE);
     event.message = message.to_owned();
     event
 }
 
-async fn next(subscription: &mut Subscription) -> Delivery {
-    let next = tokio::time::timeout(Duration::from_secs(10), subscription.next()).await;
+pub(crate) async fn next(subscription: &mut Subscription) -> Delivery {
+    let next = tokio::time::timeout(Duration::from_secs(20), subscription.next()).await;
     next.expect("it comes").expect("read")
 }
 
-async fn is_quiet(subscription: &mut Subscription) -> bool {
-    tokio::time::timeout(Duration::from_millis(50), subscription.next()).await.is_err()
+/// Receives and acknowledges one.
+async fn take(subscription: &mut Subscription) -> Event {
+    let delivery = next(subscription).await;
+    subscription.ack(&delivery).await.expect("noted");
+    delivery.event
 }
 
-#[tokio::test]
-async fn what_is_not_acknowledged_comes_again_after_a_restart() {
-    let mut house = House::new().await;
-    let mut subscription =
-        house.store.bus().subscribe("detect", Filter::default()).await.expect("made");
-    let events: Vec<Event> = (0..5).map(|n| event(&house, "a", &n.to_string())).collect();
-    for event in &events {
-        house.store.bus().publish(event).await.expect("published");
+async fn what_is_not_acknowledged_comes_again_after_a_restart(mut bed: Bed) {
+    let mut subscription = bed.subscribe("detect").await;
+    let mut events = Vec::new();
+    for n in 0..5 {
+        events.push(bed.publish("a", &n.to_string()).await);
     }
-    for event in &events[..3] {
-        let delivery = next(&mut subscription).await;
-        assert_eq!(&delivery.event, event);
-        if event.message == "1" {
-            subscription.ack(&delivery).await.expect("noted");
-        }
+    for event in &events[..2] {
+        assert_eq!(&take(&mut subscription).await, event);
     }
+    assert_eq!(next(&mut subscription).await.event, events[2]);
     drop(subscription);
-    house.reopen().await.expect("opened");
-    let mut subscription =
-        house.store.bus().subscribe("detect", Filter::default()).await.expect("made");
+    bed.house.reopen().await.expect("opened");
+    let mut subscription = bed.subscribe("detect").await;
     for event in &events[2..] {
-        let delivery = next(&mut subscription).await;
-        assert_eq!(&delivery.event, event);
-        subscription.ack(&delivery).await.expect("noted");
+        assert_eq!(&take(&mut subscription).await, event);
     }
-    assert!(is_quiet(&mut subscription).await);
+    assert!(bed.is_quiet(&mut subscription).await);
     drop(subscription);
-    let mut subscription =
-        house.store.bus().subscribe("detect", Filter::default()).await.expect("made");
-    assert!(is_quiet(&mut subscription).await);
+    let mut subscription = bed.subscribe("detect").await;
+    assert!(bed.is_quiet(&mut subscription).await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_waiting_subscription_is_woken_and_order_is_kept() {
-    let house = House::new().await;
-    let mut subscription = house.store.bus().subscribe("s", Filter::default()).await.expect("made");
+async fn a_waiting_subscription_is_woken_and_order_is_kept(bed: Bed) {
+    let mut subscription = bed.subscribe("s").await;
     let received = tokio::spawn(async move {
         let mut messages = Vec::new();
         for _ in 0..300 {
-            let delivery = next(&mut subscription).await;
-            messages.push(delivery.event.message.parse::<u32>().expect("a number"));
-            subscription.ack(&delivery).await.expect("noted");
+            messages.push(take(&mut subscription).await.message.parse::<u32>().expect("a number"));
         }
         messages
     });
+    let house = &bed.house;
     for n in 0..300 {
-        let event = event(&house, "a", &n.to_string());
+        let event = event(house, "a", &n.to_string());
         if n % 2 == 0 {
             house.store.bus().publish(&event).await.expect("published");
         } else {
@@ -81,31 +138,29 @@ async fn a_waiting_subscription_is_woken_and_order_is_kept() {
     assert_eq!(received.await.expect("received"), (0..300).collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn a_record_that_is_refused_publishes_nothing() {
-    let house = House::new().await;
-    let mut subscription = house.store.bus().subscribe("s", Filter::default()).await.expect("made");
+async fn a_record_that_is_refused_publishes_nothing(bed: Bed) {
+    let mut subscription = bed.subscribe("s").await;
+    let house = &bed.house;
     let id = Id::new(&house.cx);
     let put = async |message| {
-        let events = [event(&house, "a", message)];
+        let events = [event(house, "a", message)];
         house.store.put_with_events(&tenant("a"), &BLOB, id, Map::new(), None, &events).await
     };
     put("first").await.expect("put");
     put("second").await.expect_err("the id is taken");
-    assert_eq!(next(&mut subscription).await.event.message, "first");
-    assert!(is_quiet(&mut subscription).await);
+    assert_eq!(take(&mut subscription).await.message, "first");
+    assert!(bed.is_quiet(&mut subscription).await);
 }
 
-#[tokio::test]
-async fn a_filter_lets_through_what_fits() {
-    let house = House::new().await;
+async fn a_filter_lets_through_what_fits(bed: Bed) {
     let filter = Filter {
         tenant: Some(tenant("a")),
         classes: BTreeSet::from([EventClass::Authentication]),
         severity_min: Some(Severity::High),
     };
-    let mut narrow = house.store.bus().subscribe("narrow", filter).await.expect("made");
-    let mut wide = house.store.bus().subscribe("wide", Filter::default()).await.expect("made");
+    let bus = bed.house.store.bus();
+    let mut narrow = bus.subscribe("narrow", filter).await.expect("made");
+    let mut wide = bed.subscribe("wide").await;
     for (of, class, severity) in [
         ("a", EventClass::Authentication, Severity::Critical),
         ("b", EventClass::Authentication, Severity::Critical),
@@ -113,30 +168,30 @@ async fn a_filter_lets_through_what_fits() {
         ("a", EventClass::Authentication, Severity::Low),
         ("a", EventClass::Authentication, Severity::High),
     ] {
-        let event = Event { class, severity, ..event(&house, of, "x") };
-        house.store.bus().publish(&event).await.expect("published");
+        let event = Event { class, severity, ..event(&bed.house, of, "x") };
+        bus.publish(&event).await.expect("published");
     }
-    let first = next(&mut narrow).await;
-    let second = next(&mut narrow).await;
-    assert_eq!([first.event.severity, second.event.severity], [Severity::Critical, Severity::High]);
-    assert!(is_quiet(&mut narrow).await);
+    let first = take(&mut narrow).await;
+    let second = take(&mut narrow).await;
+    assert_eq!([first.severity, second.severity], [Severity::Critical, Severity::High]);
+    assert!(bed.is_quiet(&mut narrow).await);
     for _ in 0..5 {
-        next(&mut wide).await;
+        take(&mut wide).await;
     }
 }
 
-#[tokio::test]
-async fn a_name_is_used_once_at_a_time_and_ends_for_good() {
-    let house = House::new().await;
-    let bus = house.store.bus();
-    let subscription = bus.subscribe("s", Filter::default()).await.expect("made");
+async fn a_name_is_used_once_at_a_time_and_ends_for_good(bed: Bed) {
+    let bus = bed.house.store.bus();
+    let subscription = bed.subscribe("s").await;
     assert!(matches!(bus.subscribe("s", Filter::default()).await, Err(Error::Subscribed { .. })));
     assert!(matches!(bus.unsubscribe("s").await, Err(Error::Subscribed { .. })));
     drop(subscription);
-    house.store.bus().publish(&event(&house, "a", "for nobody")).await.expect("published");
+    bed.publish("a", "for nobody").await;
+    bed.settle().await;
     bus.unsubscribe("s").await.expect("ended");
-    let mut anew = bus.subscribe("s", Filter::default()).await.expect("made");
-    assert!(is_quiet(&mut anew).await, "what an ended subscription missed is gone");
+    bus.unsubscribe("s").await.expect("there is none");
+    let mut anew = bed.subscribe("s").await;
+    assert!(bed.is_quiet(&mut anew).await, "what an ended subscription missed is gone");
     for bad in ["", "Big", "a b", &"x".repeat(65)] {
         assert!(matches!(
             bus.subscribe(bad, Filter::default()).await,
@@ -145,25 +200,61 @@ async fn a_name_is_used_once_at_a_time_and_ends_for_good() {
     }
 }
 
-#[tokio::test]
-async fn events_rest_encrypted_and_an_erased_tenants_are_passed_over() {
-    let house = House::new().await;
-    let mut subscription = house.store.bus().subscribe("s", Filter::default()).await.expect("made");
+async fn events_rest_encrypted_and_an_erased_tenants_are_passed_over(bed: Bed) {
+    let mut subscription = bed.subscribe("s").await;
     let secret = "a-message-that-nobody-else-writes";
     for (of, message) in [("a", secret), ("b", "kept"), ("a", secret)] {
-        house.store.bus().publish(&event(&house, of, message)).await.expect("published");
+        bed.publish(of, message).await;
     }
-    house.store.flush().await.expect("flushed");
-    assert!(!holds(&bytes_of(house.path()), secret.as_bytes()));
-    house.store.erase_tenant(&tenant("a")).await.expect("erased");
-    assert_eq!(next(&mut subscription).await.event.message, "kept");
-    assert!(is_quiet(&mut subscription).await);
+    bed.settle().await;
+    bed.house.store.flush().await.expect("flushed");
+    assert!(!holds(&bytes_of(bed.house.path()), secret.as_bytes()));
+    if let Some(nats) = &bed.nats {
+        let carried = bytes_of(nats.dir());
+        assert!(holds(&carried, b"bartizan.events."), "it is there");
+        assert!(!holds(&carried, secret.as_bytes()));
+    }
+    bed.house.store.erase_tenant(&tenant("a")).await.expect("erased");
+    assert_eq!(take(&mut subscription).await.message, "kept");
+    assert!(bed.is_quiet(&mut subscription).await);
+}
+
+async fn a_wait_that_is_given_up_loses_nothing(bed: Bed) {
+    let mut subscription = bed.subscribe("s").await;
+    let mut expected = Vec::new();
+    for n in 0..40 {
+        bed.publish(["a", "b", "c"][n % 3], &n.to_string()).await;
+        expected.push(n.to_string());
+    }
+    let mut messages = Vec::new();
+    let mut micros = 1;
+    while messages.len() < 40 {
+        let most = Duration::from_micros(micros);
+        if let Ok(delivery) = tokio::time::timeout(most, subscription.next()).await {
+            let delivery = delivery.expect("read");
+            subscription.ack(&delivery).await.expect("noted");
+            messages.push(delivery.event.message);
+        }
+        micros = (micros * 2) % 100_003;
+    }
+    messages.sort_by_key(|message| message.parse::<usize>().expect("a number"));
+    assert_eq!(messages, expected);
+}
+
+async fn an_event_that_is_too_large_is_refused(bed: Bed) {
+    let mut subscription = bed.subscribe("s").await;
+    let large = event(&bed.house, "a", &"x".repeat(600 << 10));
+    let refused = bed.house.store.bus().publish(&large).await;
+    assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
+    bed.publish("a", &"x".repeat(500 << 10)).await;
+    assert_eq!(take(&mut subscription).await.message.len(), 500 << 10);
 }
 
 #[tokio::test]
 async fn an_altered_event_is_passed_over_and_the_rest_arrive() {
     let house = House::new().await;
-    let mut subscription = house.store.bus().subscribe("s", Filter::default()).await.expect("made");
+    let bed = Bed { house, nats: None };
+    let (house, mut subscription) = (&bed.house, bed.subscribe("s").await);
     for message in ["one", "two", "three"] {
         house.store.bus().publish(&event(&house, "a", message)).await.expect("published");
     }
@@ -195,7 +286,8 @@ async fn the_outbox_shrinks_when_all_have_it_and_events_that_nobody_takes_are_sw
     }
     let count: i64 = left().await;
     assert_eq!(count, 10, "the other has not looked");
-    assert!(is_quiet(&mut idle).await);
+    let wait = tokio::time::timeout(Duration::from_millis(50), idle.next());
+    assert!(wait.await.is_err());
     let count: i64 = left().await;
     assert_eq!(count, 0, "what a filter keeps out does not stay for it");
 
@@ -209,17 +301,16 @@ async fn the_outbox_shrinks_when_all_have_it_and_events_that_nobody_takes_are_sw
 
 #[tokio::test]
 async fn acknowledging_the_last_that_fits_is_done_with_what_was_passed_over_after_it() {
-    let house = House::new().await;
+    let bed = Bed { house: House::new().await, nats: None };
     let filter = Filter { tenant: Some(tenant("a")), ..Filter::default() };
-    let mut subscription = house.store.bus().subscribe("s", filter).await.expect("made");
+    let mut subscription = bed.house.store.bus().subscribe("s", filter).await.expect("made");
     for of in ["a", "b", "b"] {
-        house.store.bus().publish(&event(&house, of, "x")).await.expect("published");
+        bed.publish(of, "x").await;
     }
-    let delivery = next(&mut subscription).await;
-    subscription.ack(&delivery).await.expect("noted");
+    take(&mut subscription).await;
     drop(subscription);
-    let mut all = house.store.bus().subscribe("s", Filter::default()).await.expect("made");
-    assert!(is_quiet(&mut all).await);
+    let mut all = bed.subscribe("s").await;
+    assert!(bed.is_quiet(&mut all).await);
 }
 
 #[tokio::test]

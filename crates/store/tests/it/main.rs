@@ -12,6 +12,8 @@ mod bus;
 mod damage;
 mod keys;
 mod limits;
+mod nats;
+mod nats_server;
 mod portable;
 mod postgres;
 #[path = "../../../../tests/common/postgres.rs"]
@@ -38,6 +40,7 @@ const CLASSES: &[&Class] = &[&NOTE, &BLOB];
 /// A store in a directory that goes when the test ends.
 struct House {
     store: Store,
+    settings: StoreSettings,
     dir: tempfile::TempDir,
     cx: Cx,
     clock: Arc<sim::ManualClock>,
@@ -45,10 +48,14 @@ struct House {
 
 impl House {
     async fn new() -> Self {
+        Self::with(StoreSettings::default()).await
+    }
+
+    async fn with(settings: StoreSettings) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let (cx, clock) = sim::cx(rand_seed());
-        let store = open(dir.path(), &cx).await.expect("opened");
-        Self { store, dir, cx, clock }
+        let store = Store::open(&settings, dir.path(), CLASSES, &cx).await.expect("opened");
+        Self { store, settings, dir, cx, clock }
     }
 
     fn path(&self) -> &Path {
@@ -71,7 +78,7 @@ impl House {
     /// Closes the store and opens it again.
     async fn reopen(&mut self) -> bartizan_store::Result<()> {
         self.store.close().await.expect("closed");
-        self.store = open(self.dir.path(), &self.cx).await?;
+        self.store = Store::open(&self.settings, self.dir.path(), CLASSES, &self.cx).await?;
         Ok(())
     }
 
@@ -103,10 +110,13 @@ fn meta(fields: &[(&str, &str)]) -> Map<String, Value> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
 }
 
-/// All bytes of all files of a directory.
+/// All bytes of all files of a directory and those in it.
 fn bytes_of(dir: &Path) -> Vec<u8> {
-    let files = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("a file"));
-    files.flat_map(|file| std::fs::read(file.path()).expect("read")).collect()
+    let entries = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("a file"));
+    let read = |path: PathBuf| {
+        if path.is_dir() { bytes_of(&path) } else { std::fs::read(path).expect("read") }
+    };
+    entries.flat_map(|entry| read(entry.path())).collect()
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {

@@ -79,7 +79,7 @@ async fn an_encrypted_export_goes_into_a_store_with_the_same_master_key_only() {
     std::fs::copy(from.path().join("master.key"), same.path().join("master.key")).expect("copied");
     let (cx, clock) = sim::cx(rand_seed());
     let store = open(same.path(), &cx).await.expect("opened");
-    let to = House { store, dir: same, cx, clock };
+    let to = House { store, settings: StoreSettings::default(), dir: same, cx, clock };
     assert_eq!(import(&to, &bytes).await.expect("imported").added, 8);
     assert_eq!(everything(&to).await, everything(&from).await);
     assert_eq!(import(&to, &bytes).await.expect("again").kept, 8);

@@ -1,0 +1,1 @@
+//! The bus over NATS: several nodes, and servers that die.
