@@ -1,6 +1,6 @@
 //! kill -9 under load: whatever was acknowledged to a client is in the ledger, and
 //! a crash never looks like tampering. `BARTIZAN_CRASH_CYCLES=N` sets how often
-//! (10,000 take hours), and the figures are printed.
+//! (10,000 take most of an hour in a release build), and the figures are printed.
 
 #![allow(
     clippy::unwrap_used,
@@ -139,7 +139,7 @@ fn no_acknowledged_entry_is_lost_and_no_false_alarm_is_raised() {
     let slowest = starts[starts.len() - 1];
     let acknowledged = acknowledged.lock().unwrap().len();
     println!(
-        "{} cycles, {acknowledged} acknowledged requests, {} entries; from a kill to serving \
+        "{} cycles, {acknowledged} acknowledged requests, {} entries; from a start to serving \
          again: {half:.0?} (half), {most:.0?} (99 %), {slowest:.0?} (slowest)",
         cycles(),
         recorded.next,
