@@ -34,6 +34,17 @@ sdks() {
     fi
 }
 
+# What the tests of a release use; without one, its test passes and proves nothing.
+tools() {
+    local tool
+    for tool in openssl python3 systemd-analyze strace; do
+        command -v "$tool" >/dev/null || skip "what the tests of a release check with $tool: it is not installed"
+    done
+    if ! unshare -n -m true 2>/dev/null && ! unshare -r -n -m true 2>/dev/null; then
+        skip "that nothing leaves the machine: no network namespace can be made here"
+    fi
+}
+
 tests() {
     cargo build --locked --workspace
     if cargo nextest --version >/dev/null 2>&1; then
@@ -56,7 +67,7 @@ licences() {
     fi
 }
 
-stages=(format lint sdks tests licences)
+stages=(format lint sdks tools tests licences)
 if [ "${1:-}" = --list ]; then
     printf '%s\n' "${stages[@]}"
     exit 0

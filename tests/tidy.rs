@@ -211,3 +211,28 @@ fn every_link_between_pages_leads_somewhere() {
     }
     assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
 }
+
+/// A page that says what a test shows names the test, and links the file that it is in.
+#[test]
+fn every_test_that_a_page_names_is_there() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for page in files().iter().filter(|path| has_extension(path, "md")) {
+        let text = fs::read_to_string(page).unwrap();
+        for reference in text.split("[`").skip(1) {
+            let Some((name, rest)) = reference.split_once("`](") else { continue };
+            let file = page.parent().unwrap().join(rest.split(')').next().unwrap());
+            if !has_extension(&file, "rs") || !name.chars().all(|c| c == '_' || c.is_alphanumeric())
+            {
+                continue;
+            }
+            seen += 1;
+            let code = fs::read_to_string(&file).unwrap_or_default();
+            if !code.contains(&format!("fn {name}(")) {
+                wrong.push(format!("{}: `{name}` is not in {}", page.display(), file.display()));
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} tests are named");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

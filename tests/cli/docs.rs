@@ -80,23 +80,35 @@ fn shims(dir: &Path) {
     let cargo = format!(
         "#!/bin/sh\ncase \"$*\" in\n  \"run --release -- \"*) shift 3; exec {bartizan} \"$@\";;\n  \"run -- \"*) shift 2; exec {bartizan} \"$@\";;\n  \"build --release\"|\"install --path crates/bartizan\") ;;\n  \"nextest run\"*|\"test \"*|\"clippy\"*|\"fmt\"*|\"fuzz \"*) ;;\n  *) echo \"the docs test knows no 'cargo $*'\" >&2; exit 1;;\nesac\n"
     );
-    let write = |name: &str, text: &str| {
-        fs::write(dir.join(name), text).unwrap();
-        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    write("cargo", &cargo);
-    write("bartizan", &format!("#!/bin/sh\nexec {bartizan} \"$@\"\n"));
+    write_script(&dir.join("cargo"), &cargo);
+    write_script(&dir.join("bartizan"), &format!("#!/bin/sh\nexec {bartizan} \"$@\"\n"));
+}
+
+fn write_script(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn run(page: &Path, script: &str) -> Result<(), String> {
     let dir = tempfile::tempdir().unwrap();
     let bin = dir.path().join("bin");
     let work = dir.path().join("work");
-    for folder in [&bin, &work, &work.join("tests")] {
+    for folder in [&bin, &work, &work.join("tests"), &work.join("packaging")] {
         fs::create_dir(folder).unwrap();
     }
     shims(&bin);
     fs::write(work.join("tests/run.sh"), "exit 0\n").unwrap();
+    // The release script itself, with the binary that is built already.
+    let release = root().join("packaging/release.sh");
+    write_script(
+        &work.join("packaging/release.sh"),
+        &format!(
+            "#!/bin/sh\nCARGO={} exec bash {} --binary {} \"$@\"\n",
+            env!("CARGO"),
+            release.display(),
+            common::BINARY
+        ),
+    );
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let log = dir.path().join("log");
     let file = fs::File::create(&log).unwrap();

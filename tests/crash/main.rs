@@ -1,5 +1,6 @@
 //! kill -9 under load: whatever was acknowledged to a client is in the ledger, and
-//! a crash never looks like tampering. `BARTIZAN_CRASH_CYCLES=N` sets how often.
+//! a crash never looks like tampering. `BARTIZAN_CRASH_CYCLES=N` sets how often
+//! (10,000 take hours), and the figures are printed.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,6 +27,8 @@ use bartizan_core::sim::SeededEntropy;
 use common::{Home, model::Model};
 
 const WRITERS: usize = 4;
+/// How long a start after a crash may take at the very most.
+const RECOVERY_MAX: Duration = Duration::from_secs(10);
 
 fn cycles() -> usize {
     std::env::var("BARTIZAN_CRASH_CYCLES").ok().and_then(|n| n.parse().ok()).unwrap_or(200)
@@ -54,6 +57,46 @@ fn load(home_port: u16, key: &str, stop: &AtomicBool, acknowledged: &Mutex<Vec<S
     }
 }
 
+/// What the ledger on the disk is known to hold.
+#[derive(Default)]
+struct Recorded {
+    requests: HashSet<String>,
+    /// The index after the last entry read.
+    next: u64,
+}
+
+impl Recorded {
+    /// Verifies the whole ledger, and reads what came since.
+    #[track_caller]
+    fn read_on(&mut self, home: &Home, when: &str) {
+        let verify = home.run(&["ledger", "verify"]);
+        assert!(
+            verify.status.success(),
+            "{when}: {}{}",
+            String::from_utf8_lossy(&verify.stdout),
+            String::from_utf8_lossy(&verify.stderr)
+        );
+        let from = self.next.to_string();
+        let entries = home.run(&["ledger", "entries", "--from", &from, "--format", "json"]);
+        for line in String::from_utf8(entries.stdout).unwrap().lines() {
+            let entry: serde_json::Value = serde_json::from_str(line).expect("one entry a line");
+            self.next = entry["index"].as_u64().expect("an index") + 1;
+            if entry["entry"]["kind"] == "gateway.decision" {
+                let subject = entry["entry"]["subject"].as_str().expect("a subject");
+                self.requests.insert(subject.trim_start_matches("request:").to_owned());
+            }
+        }
+    }
+
+    #[track_caller]
+    fn has_all(&self, acknowledged: &Mutex<Vec<String>>, when: &str) {
+        for id in acknowledged.lock().unwrap().iter() {
+            let is_there = self.requests.contains(id);
+            assert!(is_there, "{when}: request {id} was acknowledged and is not in the ledger");
+        }
+    }
+}
+
 #[test]
 fn no_acknowledged_entry_is_lost_and_no_false_alarm_is_raised() {
     let seed = seed();
@@ -63,11 +106,14 @@ fn no_acknowledged_entry_is_lost_and_no_false_alarm_is_raised() {
     let home = Home::new(&model.url(), "");
     let key = home.key("load");
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
-    let mut slowest = Duration::ZERO;
-    for cycle in 0..cycles() {
+    // Every tenth time the ledger is read from the disk; in a long run, twenty times in all.
+    let every = (cycles() / 20).max(10);
+    let mut recorded = Recorded::default();
+    let mut starts = Vec::new();
+    for cycle in 1..=cycles() {
         let started = Instant::now();
         let server = home.serve();
-        slowest = slowest.max(started.elapsed());
+        starts.push(started.elapsed());
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..WRITERS {
@@ -77,46 +123,31 @@ fn no_acknowledged_entry_is_lost_and_no_false_alarm_is_raised() {
             server.kill();
             stop.store(true, Ordering::Relaxed);
         });
-        // Every tenth time, and at the end, the whole ledger is read from the disk.
-        if cycle % 10 == 9 || cycle + 1 == cycles() {
-            let verify = home.run(&["ledger", "verify"]);
-            assert!(
-                verify.status.success(),
-                "cycle {cycle}, seed {seed}: {}{}",
-                String::from_utf8_lossy(&verify.stdout),
-                String::from_utf8_lossy(&verify.stderr)
-            );
-            let entries = home.run(&["ledger", "entries", "--format", "json"]);
-            let recorded: HashSet<String> = String::from_utf8(entries.stdout)
-                .unwrap()
-                .lines()
-                .map(|line| {
-                    serde_json::from_str::<serde_json::Value>(line).expect("one entry a line")
-                })
-                .filter(|entry| entry["entry"]["kind"] == "gateway.decision")
-                .map(|entry| {
-                    entry["entry"]["subject"]
-                        .as_str()
-                        .unwrap()
-                        .trim_start_matches("request:")
-                        .to_owned()
-                })
-                .collect();
-            for id in acknowledged.lock().unwrap().iter() {
-                assert!(
-                    recorded.contains(id),
-                    "cycle {cycle}, seed {seed}: request {id} was acknowledged and is not in the ledger"
-                );
-            }
+        if cycle % every == 0 {
+            let when = format!("cycle {cycle}, seed {seed}");
+            recorded.read_on(&home, &when);
+            recorded.has_all(&acknowledged, &when);
         }
     }
+    // From the beginning once more: what was there is there still.
+    let mut recorded = Recorded::default();
+    let when = format!("the end, seed {seed}");
+    recorded.read_on(&home, &when);
+    recorded.has_all(&acknowledged, &when);
+    starts.sort_unstable();
+    let (half, most) = (starts[starts.len() / 2], starts[starts.len() * 99 / 100]);
+    let slowest = starts[starts.len() - 1];
     let acknowledged = acknowledged.lock().unwrap().len();
     println!(
-        "{} cycles, {acknowledged} acknowledged requests, slowest start {slowest:?}",
-        cycles()
+        "{} cycles, {acknowledged} acknowledged requests, {} entries; from a kill to serving \
+         again: {half:.0?} (half), {most:.0?} (99 %), {slowest:.0?} (slowest)",
+        cycles(),
+        recorded.next,
     );
     assert!(
         acknowledged > cycles(),
         "the load was too thin to prove anything: {acknowledged} requests"
     );
+    // The goal is a second; a busy machine is no failure of ours.
+    assert!(slowest < RECOVERY_MAX, "a start took {slowest:?}");
 }

@@ -143,3 +143,24 @@ fn what_the_gateway_cannot_see_is_refused_unless_the_route_allows_it() {
         "the pass is not on record"
     );
 }
+
+#[test]
+fn a_token_is_never_part_of_a_query() {
+    let model = Model::saying("hello");
+    let home = Home::new(&model.url(), "");
+    let key = home.key("one");
+    let server = home.serve();
+    for token in [
+        "' OR 1=1; --",
+        "bz_default_' OR '1'='1",
+        "bz_default_x' UNION SELECT * FROM records --",
+        "bz_default'--_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "bz_default_%",
+        "bz_%_%",
+    ] {
+        let reply = server.chat(token, "hi");
+        assert_eq!(reply.status, 401, "{token}: {}", reply.text());
+    }
+    assert!(model.seen().is_empty(), "the model was asked");
+    assert_eq!(server.chat(&key, "hi").status, 200);
+}

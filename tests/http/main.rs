@@ -11,9 +11,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../../crates/store/tests/it/redis_server.rs"]
+mod redis_server;
 
 mod answers;
 mod bad_input;
 mod limits;
 mod operation;
+mod redis;
 mod screening;

@@ -147,4 +147,4 @@ def main(folder, key, *memory):
     try: return print("intact:", verify(pathlib.Path(folder), key, memory), "entries") or 0
     except (Damaged, OSError, LookupError, TypeError, AttributeError, ValueError, RecursionError, struct.error) as error:
         return print("damaged:", error) or 1
-sys.exit(main(*sys.argv[1:]) if len(sys.argv) in (3, 4) and pathlib.Path(sys.argv[1]).is_dir() else 2)
+if __name__ == "__main__": sys.exit(main(*sys.argv[1:]) if len(sys.argv) in (3, 4) and pathlib.Path(sys.argv[1]).is_dir() else 2)

@@ -6,6 +6,7 @@ mod demo;
 mod demo_house;
 mod doctor;
 mod lock;
+mod notify;
 mod output;
 mod reference;
 mod restore;

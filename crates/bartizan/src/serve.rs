@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use axum::Router;
 use bartizan_console::Trust;
 use bartizan_core::Cx;
-use bartizan_gateway::server::{self, Bounds, Tls};
+use bartizan_gateway::{
+    When,
+    server::{self, Bounds, Tls},
+};
 use bartizan_store::Store;
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -16,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, LogFormat, Sources},
-    lock,
+    lock, notify,
     trouble::Hint,
     wiring::House,
 };
@@ -104,13 +107,28 @@ impl Running {
         let api = bartizan_console::router(&self.house.admin, Trust::Local);
         self.tasks.push(tokio::spawn(serve_socket(local, api, stop.clone())));
         let (store, cx, stop) = (gateway.store.clone(), gateway.cx.clone(), stop.clone());
+        let (starting, sooner) = (gateway.clone(), stop.clone());
+        let began = When::Starting(self.house.recovery.size);
+        self.tasks.push(tokio::spawn(async move {
+            tokio::select! {
+                () = sooner.cancelled() => {}
+                made = bartizan_gateway::recover(&starting, began) => match made {
+                    Ok(0) => {}
+                    Ok(records) => tracing::warn!(records, "records that a crash swallowed were made again from the ledger"),
+                    Err(error) => tracing::error!(%error, "records that a crash may have swallowed could not be made again from the ledger"),
+                }
+            }
+        }));
         self.tasks.push(tokio::spawn(async move {
             let mut tick = tokio::time::interval(TICK);
             let mut swept = tokio::time::Instant::now();
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    _ = tick.tick() => gateway.write_refusals(false),
+                    _ = tick.tick() => {
+                        gateway.write_refusals(false);
+                        gateway.catch_up().await;
+                    }
                 }
                 if swept.elapsed() >= SWEEP_EVERY {
                     swept = tokio::time::Instant::now();
@@ -172,6 +190,7 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
     tracing::info!(data = %running.data, admin = %running.admin, ledger_entries = house.recovery.size, "serving");
     let (mut term, mut interrupt, mut hangup) =
         (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+    notify::tell(notify::READY);
     loop {
         tokio::select! {
             _ = term.recv() => break,
@@ -185,6 +204,7 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
             }
         }
     }
+    notify::tell(notify::STOPPING);
     tracing::info!("stopping: running requests may end");
     running.stop().await
 }

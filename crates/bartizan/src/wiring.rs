@@ -39,6 +39,7 @@ impl House {
     /// Opens the data directory, and makes what is missing in it.
     pub(crate) async fn open(config: &Config, verb: &str, cx: &Cx) -> anyhow::Result<Self> {
         let lock = DirectoryLock::take(&config.data_dir, verb)?;
+        Ledger::refuse_newer(&config.ledger_dir())?;
         let store = Store::open(&config.store, &config.data_dir, classes(), cx).await?;
         restore::finish(config)?;
         let settings = bartizan_ledger::Settings {

@@ -95,7 +95,12 @@ fn write_canonical(value: &Value, out: &mut String) -> Result<(), String> {
 
 /// A string as serde_json writes it, which is what RFC 8785 section 3.2.2.2 asks for.
 fn write_string(text: &str, out: &mut String) {
-    out.push_str(&Value::from(text).to_string());
+    let is_plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    if is_plain {
+        out.extend(["\"", text, "\""]);
+    } else {
+        out.push_str(&Value::from(text).to_string());
+    }
 }
 
 /// Builds a `Value` while it counts levels and refuses duplicate keys.

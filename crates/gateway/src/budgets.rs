@@ -93,6 +93,11 @@ pub(crate) async fn reserve(
 }
 
 impl Hold {
+    /// Whether the limits were counted; if not, what counts them is away.
+    pub(crate) fn counted(&self) -> bool {
+        self.reservation.counted
+    }
+
     /// Replaces the estimate by what was used.
     pub(crate) async fn settle(self, limits: &dyn Limits, usage: Usage) {
         let used: Vec<u64> =

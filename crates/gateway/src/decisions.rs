@@ -78,6 +78,7 @@ pub(crate) fn decided(
     judgement: &Judgement,
     approval: Option<Id>,
     opaque: &[String],
+    limits_counted: bool,
 ) -> Entry {
     let mut entry = Entry::new("gateway.decision")
         .tenant(&subject.tenant_tag)
@@ -96,6 +97,9 @@ pub(crate) fn decided(
     }
     if !opaque.is_empty() {
         entry = entry.with("not_inspected", opaque.to_vec());
+    }
+    if !limits_counted {
+        entry = entry.with("limits", "uncounted");
     }
     entry
 }
@@ -177,25 +181,44 @@ pub(crate) fn finding_meta(
     }))
 }
 
-/// The event that other rooms see: an API activity of OCSF.
+/// What an event is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About<'a> {
+    pub(crate) request: Id,
+    pub(crate) protocol: &'a str,
+    pub(crate) route: &'a str,
+    pub(crate) key: &'a str,
+}
+
+/// The event that other rooms see: an API activity of OCSF. It has the request's id, so that
+/// one that is published again is known.
 pub(crate) fn event(
     cx: &bartizan_core::Cx,
     tenant: bartizan_core::Tenant,
     meta: &Map<String, Value>,
-    subject: &Subject,
+    about: &About<'_>,
     severity: Severity,
 ) -> Event {
+    let About { request, protocol, route, key } = about;
     let mut event = Event::new(cx, tenant, EventClass::ApiActivity, Activity::CREATE);
+    event.id = *request;
     event.severity = severity;
-    event.message = format!("{} through route {}", subject.protocol, subject.route);
-    let api = json!({"operation": subject.protocol, "request": {"uid": subject.id}, "service": {"name": subject.route}});
+    event.message = format!("{protocol} through route {route}");
+    let api =
+        json!({"operation": protocol, "request": {"uid": request}, "service": {"name": route}});
     event.attributes.insert("api".to_owned(), api);
-    event.attributes.insert("actor".to_owned(), json!({"app_uid": subject.key}));
+    event.attributes.insert("actor".to_owned(), json!({"app_uid": key}));
     event.unmapped = meta.clone();
     event
 }
 
-fn object(value: Value) -> Map<String, Value> {
+/// The worse of two verdicts as they stand in the ledger.
+pub(crate) fn worst(input: &Value, output: &Value) -> Verdict {
+    let read = |verdict: &Value| serde_json::from_value::<Verdict>(verdict.clone()).ok();
+    read(input).max(read(output)).unwrap_or(Verdict::Allow)
+}
+
+pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),

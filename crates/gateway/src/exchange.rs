@@ -147,13 +147,15 @@ async fn rest(
     findings: Vec<(Judged, &'static str)>,
 ) {
     let severity = findings.iter().map(|(judged, _)| judged.finding.severity).max();
-    let event = decisions::event(
-        &gateway.cx,
-        key.tenant.clone(),
-        &meta,
-        &subject,
-        severity.unwrap_or(Severity::Informational),
-    );
+    let severity = severity.unwrap_or(Severity::Informational);
+    let key_id = subject.key.to_string();
+    let about = decisions::About {
+        request: subject.id,
+        protocol: subject.protocol,
+        route: &subject.route,
+        key: &key_id,
+    };
+    let event = decisions::event(&gateway.cx, key.tenant.clone(), &meta, &about, severity);
     let events = [event];
     let put = gateway.store.put_with_events(
         &key.tenant,
@@ -164,7 +166,8 @@ async fn rest(
         &events,
     );
     if let Err(error) = put.await {
-        tracing::error!(%error, request = %subject.id, "the decision's record could not be stored; the ledger has its entry");
+        tracing::error!(%error, request = %subject.id, "the decision's record could not be stored; it is made again from the ledger");
+        gateway.missed();
     }
     for (judged, direction) in findings {
         let meta = decisions::finding_meta(&subject, &judged, direction);

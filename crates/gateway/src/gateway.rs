@@ -1,9 +1,12 @@
 //! The gateway's state: what every request shares, and what a reload replaces.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use arc_swap::ArcSwap;
-use bartizan_core::{Cx, Tenant};
+use bartizan_core::{Cx, Tenant, Timestamp};
 use bartizan_guard::Guard;
 use bartizan_ledger::{Entry, Ledger};
 use bartizan_net::Client;
@@ -11,8 +14,17 @@ use bartizan_policy::Authorizer;
 use bartizan_store::Store;
 
 use crate::{
-    Error, config::GatewayConfig, holds::Holds, keys::Keys, metrics::Metrics, protocols::Failure,
-    refusals, routes::Live, tally::Tally, traces::Exporter,
+    Error,
+    config::GatewayConfig,
+    holds::Holds,
+    keys::Keys,
+    metrics::Metrics,
+    protocols::Failure,
+    recover::{SETTLED, When, recover},
+    refusals,
+    routes::Live,
+    tally::Tally,
+    traces::Exporter,
 };
 
 /// What a gateway is made of.
@@ -41,6 +53,8 @@ pub struct Gateway {
     pub(crate) exporter: Exporter,
     client: Client,
     live: ArcSwap<Live>,
+    /// When a record could last not be stored, in milliseconds; 0 for never.
+    missed: AtomicI64,
 }
 
 impl Gateway {
@@ -65,6 +79,7 @@ impl Gateway {
             authorizer,
             client,
             live,
+            missed: AtomicI64::new(0),
         }))
     }
 
@@ -112,6 +127,36 @@ impl Gateway {
     fn write_refusal(&self, entry: Entry) {
         if let Err(error) = self.ledger.append(entry) {
             tracing::error!(%error, "a refusal could not be recorded");
+        }
+    }
+
+    /// Notes that a record could not be stored.
+    pub(crate) fn missed(&self) {
+        self.missed.store(self.cx.now().millis(), Ordering::Release);
+    }
+
+    /// Makes the records again that could not be stored while requests run, if there are any;
+    /// to be called every few seconds.
+    pub async fn catch_up(&self) {
+        let last = self.missed.load(Ordering::Acquire);
+        if last == 0 {
+            return;
+        }
+        match recover(self, When::Running).await {
+            Ok(records) => {
+                if records > 0 {
+                    tracing::info!(records, "records were made again from the ledger");
+                }
+                // The last of them was too young to be judged until some time after it failed.
+                if Timestamp::from_millis(last).after(SETTLED) < self.cx.now() {
+                    let kept =
+                        self.missed.compare_exchange(last, 0, Ordering::AcqRel, Ordering::Relaxed);
+                    tracing::debug!(newer = kept.is_err(), "caught up with the ledger");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "records cannot be made again from the ledger yet")
+            }
         }
     }
 

@@ -29,6 +29,7 @@ mod inspect;
 mod intake;
 mod passing;
 mod pipeline;
+mod recover;
 mod refusals;
 mod relay;
 mod reply;
@@ -38,6 +39,7 @@ mod traces;
 
 pub use error::Error;
 pub use gateway::{Gateway, Parts};
+pub use recover::{When, recover};
 pub use router::{health, router};
 
 use bartizan_store::Class;

@@ -347,6 +347,7 @@ async fn stop(
         &Judgement::of(&report),
         approval,
         &start.opaque,
+        start.budget.counted(),
     ))?;
     let entry = durable(pending).await?;
     let response = reply::failure(start.protocol.meta().provider, &failure, subject.id);
@@ -369,8 +370,13 @@ async fn forward(
     reader: Option<Box<dyn StreamReader>>,
 ) -> Result<Response, Failure> {
     let gateway = start.gateway.clone();
-    let entry =
-        decisions::decided(&start.subject, &Judgement::of(&report), approval, &start.opaque);
+    let entry = decisions::decided(
+        &start.subject,
+        &Judgement::of(&report),
+        approval,
+        &start.opaque,
+        start.budget.counted(),
+    );
     let pending = gateway.append(entry)?;
     let (answer, entry) = tokio::join!(
         start.route.pool.send(&gateway.cx, passage, start.protocol.meta().path),

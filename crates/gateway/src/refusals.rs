@@ -4,7 +4,7 @@ use std::{fmt::Display, time::Duration};
 
 use bartizan_core::{Id, Mode, Verdict, json};
 use bartizan_guard::Report;
-use bartizan_store::Exceeded;
+use bartizan_store::{Exceeded, Reason};
 
 use crate::{
     keys::Unaccepted,
@@ -115,9 +115,22 @@ pub(crate) fn opaque(what: &Opaque, route: &str) -> Failure {
 pub(crate) fn over_limit(exceeded: &Exceeded) -> Failure {
     let what = exceeded.key.split(':').next().unwrap_or("requests");
     let seconds = exceeded.retry_after.as_secs().max(1);
-    let message =
-        format!("the limit of {} {what} is used up; try again in {seconds} s", exceeded.limit);
-    Failure::new(429, "over_limit", message).retry_after(seconds)
+    let max = exceeded.limit;
+    let (status, code, message) = match exceeded.reason {
+        Reason::Unavailable => (
+            503,
+            "limits_unavailable",
+            format!(
+                "denied: the limit of {max} {what} cannot be counted now; try again in {seconds} s"
+            ),
+        ),
+        Reason::UsedUp | Reason::TooLarge => (
+            429,
+            "over_limit",
+            format!("the limit of {max} {what} is used up; try again in {seconds} s"),
+        ),
+    };
+    Failure::new(status, code, message).retry_after(seconds)
 }
 
 pub(crate) fn unknown_path(path: &str) -> Failure {

@@ -52,11 +52,15 @@ impl Entry {
     }
 
     /// The bytes of the leaf: canonical JSON, stamped with an id and the time.
-    pub(crate) fn encode(&self, cx: &Cx) -> Result<(Id, Vec<u8>), Error> {
+    pub(crate) fn encode(&mut self, cx: &Cx) -> Result<(Id, Vec<u8>), Error> {
         let id = Id::new(cx);
         let refuse = |problem| Error::Entry { problem };
-        let body = Value::Object(self.body.clone());
-        let body = json::canonical(&body).map_err(refuse)?;
+        // Lent for a moment, since it may be large.
+        let lent = Value::Object(std::mem::take(&mut self.body));
+        let body = json::canonical(&lent).map_err(refuse)?;
+        if let Value::Object(lent) = lent {
+            self.body = lent;
+        }
         let quoted = |text: &str| Value::from(text).to_string();
         // The members in the order of RFC 8785.
         let text = format!(

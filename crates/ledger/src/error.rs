@@ -16,6 +16,10 @@ pub enum Error {
         "the ledger in `{path}` does not verify: {problem}; keep the directory as it is, compare it with a backup or a witness, and start with another data directory"
     )]
     Damaged { path: String, problem: String },
+    #[error(
+        "the journal of the ledger in `{path}` has a newer format than this version of Bartizan knows; it was not touched: use the newer version"
+    )]
+    Newer { path: String },
     #[error("the ledger in `{path}` is in use by another process; stop that one first")]
     Locked { path: String },
     #[error(

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     None,
     /// This operation fails, and the later ones work.
     Once(usize),
+    /// This operation is done and said to have failed, and the later ones work.
+    Late(usize),
     /// This operation and all after it fail: the power is gone.
     From(usize),
 }
@@ -79,6 +81,8 @@ struct State {
     files: Vec<Content>,
     fault: Fault,
     operations: usize,
+    /// How often each operation was asked for.
+    asked: BTreeMap<&'static str, usize>,
     random: SeededEntropy,
 }
 
@@ -94,12 +98,21 @@ fn failed() -> io::Error {
 }
 
 impl State {
-    fn step(&mut self) -> io::Result<()> {
+    fn step(&mut self, operation: &'static str) -> io::Result<()> {
         let now = self.operations;
         self.operations += 1;
+        *self.asked.entry(operation).or_default() += 1;
         match self.fault {
             Fault::Once(at) if at == now => Err(failed()),
             Fault::From(at) if at <= now => Err(failed()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The end of an operation that was done.
+    fn done(&self) -> io::Result<()> {
+        match self.fault {
+            Fault::Late(at) if at + 1 == self.operations => Err(failed()),
             _ => Ok(()),
         }
     }
@@ -117,35 +130,36 @@ impl State {
     }
 
     fn create(&mut self, path: &Path) -> io::Result<usize> {
-        self.step()?;
+        self.step("create")?;
         if self.names.get(path.parent().expect("a folder")) != Some(&Node::Folder) {
             return Err(io::ErrorKind::NotFound.into());
         }
         if let Ok(file) = self.file(path) {
             self.files[file].bytes.clear();
-            return Ok(file);
+            return self.done().map(|()| file);
         }
         self.files.push(Content::default());
         let file = self.files.len() - 1;
         self.change(Change::Link(path.to_owned(), Node::File(file)));
-        Ok(file)
+        self.done().map(|()| file)
     }
 
     fn append(&mut self, file: usize, bytes: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.step() {
+        if let Err(error) = self.step("write") {
+            // A torn write: some of it is there.
             let part = self.random.below(bytes.len() + 1);
             self.files[file].bytes.extend(&bytes[..part]);
             return Err(error);
         }
         self.files[file].bytes.extend(bytes);
-        Ok(())
+        self.done()
     }
 
     fn sync(&mut self, file: usize) -> io::Result<()> {
-        self.step()?;
+        self.step("sync")?;
         let content = &mut self.files[file];
         content.synced.clone_from(&content.bytes);
-        Ok(())
+        self.done()
     }
 
     /// What of a file is there after the power went.
@@ -184,6 +198,7 @@ impl FrailDisk {
             files: Vec::new(),
             fault: Fault::None,
             operations: 0,
+            asked: BTreeMap::new(),
             random: SeededEntropy::new(seed),
         })))
     }
@@ -200,6 +215,11 @@ impl FrailDisk {
 
     pub(crate) fn operations(&self) -> usize {
         self.state().operations
+    }
+
+    /// How often each operation was asked for, since the disk was made.
+    pub(crate) fn asked(&self) -> BTreeMap<&'static str, usize> {
+        self.state().asked.clone()
     }
 
     /// The disk after the process was killed: nothing that it wrote is lost.
@@ -265,10 +285,18 @@ impl FrailDisk {
         state.names.iter().filter_map(file).collect()
     }
 
-    pub(crate) fn set(&self, path: &Path, bytes: &[u8]) {
+    /// Changes a file behind everyone's back, or takes it away.
+    pub(crate) fn put(&self, path: &Path, bytes: Option<&[u8]>) {
         let mut state = self.state();
-        let file = state.file(path).expect("a file");
-        bytes.clone_into(&mut state.files[file].bytes);
+        match (bytes, state.file(path)) {
+            (Some(bytes), Ok(file)) => bytes.clone_into(&mut state.files[file].bytes),
+            (Some(bytes), Err(_)) => {
+                state.files.push(Content { bytes: bytes.to_vec(), synced: bytes.to_vec() });
+                let node = Node::File(state.files.len() - 1);
+                state.names.insert(path.to_owned(), node);
+            }
+            (None, _) => drop(state.names.remove(path)),
+        }
     }
 }
 
@@ -312,9 +340,9 @@ impl Disk for FrailDisk {
         if state.names.get(folder) == Some(&Node::Folder) {
             return Ok(());
         }
-        state.step()?;
+        state.step("make folder")?;
         state.change(Change::Link(folder.to_owned(), Node::Folder));
-        Ok(())
+        state.done()
     }
 
     fn write(&self, path: &Path, bytes: &[u8], _readers: Readers) -> io::Result<()> {
@@ -331,35 +359,35 @@ impl Disk for FrailDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.step()?;
+        state.step("rename")?;
         state.file(from)?;
         state.change(Change::Move(from.to_owned(), to.to_owned()));
-        Ok(())
+        state.done()
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.step()?;
+        state.step("remove")?;
         state.file(path)?;
         state.change(Change::Unlink(path.to_owned()));
-        Ok(())
+        state.done()
     }
 
     fn remove_folder(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.step()?;
+        state.step("remove folder")?;
         state.change(Change::Unlink(folder.to_owned()));
-        Ok(())
+        state.done()
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.step()?;
+        state.step("sync folder")?;
         let (now, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut state.changes).into_iter().partition(|c| c.folder() == folder);
         now.iter().for_each(|change| change.apply(&mut state.lasting));
         state.changes = later;
-        Ok(())
+        state.done()
     }
 
     fn lock(&self, _path: &Path) -> io::Result<Box<dyn Lock>> {

@@ -11,10 +11,12 @@ use crate::tree::sha256;
 
 pub(crate) const FILE: &str = "journal";
 const MAGIC: &[u8] = b"bartizan journal 1\n";
+/// What the journals of every version begin with.
+const MAGIC_OF_ALL: &[u8] = b"bartizan journal ";
 /// Magic, and the size of the tree at which the journal begins.
 pub(crate) const HEAD: usize = MAGIC.len() + 8;
 /// Body length, number of entries, index of the first, digest of the body, check.
-const BATCH_HEAD: usize = 4 + 4 + 8 + 32 + CHECK;
+pub(crate) const BATCH_HEAD: usize = 4 + 4 + 8 + 32 + CHECK;
 /// Bytes of the digest over a batch's own head.
 const CHECK: usize = 8;
 /// LIMIT: the largest body of a batch. The writer stops filling one at half of this.
@@ -56,21 +58,26 @@ pub(crate) fn batch<'a>(
     note: &str,
 ) -> Vec<u8> {
     let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-    let mut body = Vec::new();
+    let mut out = vec![0; BATCH_HEAD];
     for entry in entries {
-        put_entry(&mut body, entry);
+        put_entry(&mut out, entry);
     }
-    body.extend(note.as_bytes());
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    let mut out = Vec::with_capacity(BATCH_HEAD + body.len());
-    out.extend(length.to_be_bytes());
-    out.extend(count.to_be_bytes());
-    out.extend(first.to_be_bytes());
-    out.extend(sha256(&body));
-    let check = sha256(&out);
-    out.extend(check.iter().take(CHECK));
-    out.extend(body);
+    out.extend(note.as_bytes());
+    seal(first, count, &mut out);
     out
+}
+
+/// Fills in a batch's own head, for which room is left before the body.
+pub(crate) fn seal(first: u64, count: u32, batch: &mut [u8]) {
+    let Some((head, body)) = batch.split_at_mut_checked(BATCH_HEAD) else { return };
+    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    let mut fields = length.to_be_bytes().to_vec();
+    fields.extend(count.to_be_bytes());
+    fields.extend(first.to_be_bytes());
+    fields.extend(sha256(body));
+    let check = sha256(&fields);
+    fields.extend(check.iter().take(CHECK));
+    head.copy_from_slice(&fields);
 }
 
 /// An entry as bundles and batches have it: its length in 16 bits, and its bytes.
@@ -89,16 +96,28 @@ pub(crate) fn take_entry<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(entry)
 }
 
+/// Whether it begins as a journal of a later format does.
+pub(crate) fn is_newer(bytes: &[u8]) -> bool {
+    bytes.strip_prefix(MAGIC_OF_ALL).is_some_and(|rest| {
+        let format = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let newer = rest.first().is_some_and(|digit| *digit > b'0') && !bytes.starts_with(MAGIC);
+        newer && rest.get(format) == Some(&b'\n')
+    })
+}
+
 /// Reads a journal. An unfinished batch at its end is dropped: that is how a crash in
 /// the middle of a write looks, and nothing of it was acknowledged.
 ///
 /// # Errors
 /// Says what stands where no crash can have put it.
 pub(crate) fn read(bytes: &[u8]) -> Result<Contents<'_>, String> {
-    let base = bytes
-        .strip_prefix(MAGIC)
-        .and_then(|rest| rest.first_chunk::<8>())
-        .ok_or("it does not begin as a journal does")?;
+    let base = bytes.strip_prefix(MAGIC).and_then(|rest| rest.first_chunk::<8>()).ok_or(
+        if is_newer(bytes) {
+            "it is of a newer format than this version of Bartizan knows"
+        } else {
+            "it does not begin as a journal does"
+        },
+    )?;
     let mut contents = Contents { base: u64::from_be_bytes(*base), ..Contents::default() };
     let (mut at, mut next) = (HEAD, contents.base);
     while at < bytes.len() {
@@ -223,6 +242,22 @@ mod tests {
         bytes.extend(batch(10, [long.as_slice()].into_iter(), "note 3"));
         let third = bytes.len();
         (bytes, [first, second, third])
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_damage() {
+        for (head, newer) in [
+            ("bartizan journal 2\n", true),
+            ("bartizan journal 10\n", true),
+            ("bartizan journal 1\n", false),
+            ("bartizan journal 0\n", false),
+            ("bartizan journal 2", false),
+            ("bartizan journal x\n", false),
+            ("bartizan journal \n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_newer(head.as_bytes()), newer, "{head:?}");
+        }
     }
 
     #[test]

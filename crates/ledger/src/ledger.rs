@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     Entry, Error, Sealed, cosigned,
     disk::{Disk, Lock, RealDisk},
-    keys,
+    journal, keys,
     note::{Head, SigningKey, VerifierKey},
     proof, settle,
     shared::{Shared, State},
@@ -153,6 +153,21 @@ impl Ledger {
         Self::open_on(Arc::new(RealDisk), dir, settings, Tuning::default(), cx)
     }
 
+    /// For whoever opens other things first: nothing of an installation is to change when
+    /// its ledger was written by a newer version.
+    ///
+    /// # Errors
+    /// When it was.
+    pub fn refuse_newer(dir: &Path) -> Result<(), Error> {
+        match RealDisk.read(&dir.join(journal::FILE)) {
+            Ok(bytes) if journal::is_newer(&bytes) => {
+                Err(Error::Newer { path: dir.display().to_string() })
+            }
+            // Whatever else there is, opening it tells.
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -203,10 +218,11 @@ impl Ledger {
         Ok((verifier, pending))
     }
 
-    fn request(&self, entry: Entry) -> Result<(Request, Pending), Error> {
+    fn request(&self, mut entry: Entry) -> Result<(Request, Pending), Error> {
         let (id, bytes) = entry.encode(&self.0.cx)?;
         let (reply, receiver) = oneshot::channel();
-        Ok((Request { entry, id, bytes: bytes.into(), reply }, Pending(receiver)))
+        let leaf = tree::leaf(&bytes);
+        Ok((Request { entry, id, bytes: bytes.into(), leaf, reply }, Pending(receiver)))
     }
 
     fn send_entry(

@@ -9,6 +9,8 @@
 //! Promises: an acknowledged entry survives a crash; a crash never looks like
 //! tampering; what does not verify is reported, never repaired.
 
+#[doc(hidden)]
+pub mod fuzz;
 pub mod note;
 pub mod tree;
 pub mod verify;
@@ -35,11 +37,22 @@ mod walk;
 mod writer;
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, clippy::panic, reason = "a test may fail loudly")]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may fail loudly"
+)]
 mod crashes;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, reason = "a test may fail loudly")]
+#[path = "../tests/it/damage.rs"]
+mod damage;
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail loudly")]
 mod frail;
+#[cfg(test)]
+mod spoilt;
 
 pub use entry::{Entry, Sealed};
 pub use error::Error;

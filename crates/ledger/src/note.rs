@@ -308,6 +308,12 @@ impl Checkpoint {
         Ok(Self { head, text, signatures })
     }
 
+    /// The note that it was read from: there is one way to write it.
+    pub(crate) fn note(&self) -> String {
+        let lines: String = self.signatures.iter().map(Signature::line).collect();
+        format!("{}\n{lines}", self.text)
+    }
+
     /// Whether this key signed it: a line is of the key, and every such line verifies.
     pub fn is_signed_by(&self, key: &VerifierKey) -> bool {
         let mut mine = self.signatures.iter().filter(|signature| signature.is_of(key)).peekable();

@@ -17,7 +17,7 @@ use crate::{
     settle::Plan,
     source::{Cache, Source},
     tiles::WIDTH,
-    tree::{Hash, leaf},
+    tree::Hash,
 };
 
 /// Where the ledger stands. Held only for moments: never while a disk is waited for.
@@ -38,9 +38,16 @@ pub(crate) struct State {
 
 impl State {
     /// Shows a batch that is durable.
-    pub(crate) fn publish(&mut self, entries: Vec<Arc<[u8]>>, head: Head, note: String) {
-        entries.iter().for_each(|entry| self.levels.push(leaf(entry)));
-        self.entries.extend(entries);
+    pub(crate) fn publish(
+        &mut self,
+        entries: impl Iterator<Item = (Hash, Arc<[u8]>)>,
+        head: Head,
+        note: String,
+    ) {
+        for (leaf, entry) in entries {
+            self.levels.push(leaf);
+            self.entries.push_back(entry);
+        }
         self.head = head;
         self.note = note;
         self.cosignatures.clear();

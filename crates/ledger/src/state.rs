@@ -107,6 +107,9 @@ impl Loader<'_> {
             self.tiles(&mut loaded, bytes)?;
         }
         match self.read(journal::FILE)? {
+            Some(bytes) if journal::is_newer(&bytes) => {
+                return Err(Error::Newer { path: self.dir.display().to_string() });
+            }
             Some(bytes) => {
                 loaded.has_journal = true;
                 self.replay(&mut loaded, &bytes)

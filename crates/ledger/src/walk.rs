@@ -149,6 +149,9 @@ impl Walk<'_> {
         let starts: Vec<u64> =
             (from..to).step_by(usize::try_from(BUNDLES_A_TURN).unwrap_or(1)).collect();
         let slice = |start: u64| (start..to.min(start + BUNDLES_A_TURN)).map(|n| self.bundle(n));
+        if let [only] = *starts {
+            return slice(only).collect();
+        }
         thread::scope(|scope| {
             let threads: Vec<_> = starts
                 .into_iter()

@@ -17,7 +17,7 @@ use crate::{
     settle,
     shared::Shared,
     tiles::file_error,
-    tree::{Frontier, leaf},
+    tree::{Frontier, Hash},
 };
 
 /// LIMIT: entries of one batch, so that no flush takes long.
@@ -49,6 +49,9 @@ pub(crate) struct Request {
     pub(crate) entry: Entry,
     pub(crate) id: Id,
     pub(crate) bytes: Arc<[u8]>,
+    /// The hash of the bytes, made where the entry comes from: there are many of those,
+    /// and one writer.
+    pub(crate) leaf: Hash,
     pub(crate) reply: oneshot::Sender<Result<Sealed<Entry>, Error>>,
 }
 
@@ -190,7 +193,7 @@ impl Writer {
         }
         let first = self.frontier.size();
         let mut frontier = self.frontier.clone();
-        batch.iter().for_each(|request| frontier.push(leaf(&request.bytes)));
+        batch.iter().for_each(|request| frontier.push(request.leaf));
         let origin = self.key.name().to_owned();
         let head = Head { origin, size: frontier.size(), root: frontier.root() };
         let keys: Vec<&SigningKey> = std::iter::once(&self.key).chain(&rotation).collect();
@@ -210,7 +213,7 @@ impl Writer {
             self.rotations.push((head.size, note.clone()));
             self.take_key(next);
         }
-        let entries = batch.iter().map(|request| request.bytes.clone()).collect();
+        let entries = batch.iter().map(|request| (request.leaf, request.bytes.clone()));
         self.shared.write().publish(entries, head, note);
         Ok(first)
     }

@@ -60,7 +60,10 @@ pub use bus::{Bus, BusHealth, Delivery, Feed, Filter, Subscription, entity};
 pub use class::{Class, Retention};
 pub use config::{RetentionSettings, StoreSettings, WhenAway};
 pub use error::{Error, Result};
-pub use limits::{Budget, Exceeded, Limits, MemoryLimits, Reason, Reservation, SLOTS};
+pub use limits::{
+    Budget, Exceeded, Limits, LimitsClock, MemoryLimits, Reason, RedisLimits, RedisOptions,
+    Reservation, SLOTS,
+};
 pub use portable::{ExportOptions, Exported, Imported, Sealing};
 pub use query::{Cursor, Order, PAGE_RECORDS_MAX, Page, Query};
 pub use record::Record;

@@ -15,10 +15,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Bus, Class, Error, ExportOptions, Exported, Imported, Limits, MemoryLimits, PAGE_RECORDS_MAX,
-    Page, Query, Record, Result, StoreSettings,
+    Bus, Class, Error, ExportOptions, Exported, Imported, Limits, PAGE_RECORDS_MAX, Page, Query,
+    Record, Result, StoreSettings,
     bus::{LocalBus, NatsBus, Outbox},
-    cursor, facets, files, portable,
+    cursor, facets, files, limits, portable,
     postgres::{self, Postgres},
     record::{META_BYTES_MAX, SEALED_BYTES_MAX},
     repository::{Expired, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Sealed, Written},
@@ -41,7 +41,7 @@ struct Inner {
     vault: Arc<Vault>,
     outbox: Arc<Outbox>,
     bus: Arc<dyn Bus>,
-    limits: Arc<MemoryLimits>,
+    limits: Arc<dyn Limits>,
     classes: &'static [&'static Class],
     settings: StoreSettings,
     cx: Cx,
@@ -112,7 +112,7 @@ impl Store {
             vault,
             outbox,
             bus,
-            limits: Arc::default(),
+            limits: limits::open(settings)?,
             classes,
             settings: settings.clone(),
             cx: cx.clone(),

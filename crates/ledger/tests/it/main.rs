@@ -9,13 +9,17 @@
     reason = "a test may fail loudly"
 )]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use bartizan_core::{Cx, sim};
 use bartizan_ledger::{
     Entry, Error, Head, Ledger, Settings, SigningKey, VerifierKey, tree, verify, witness,
 };
 
+mod damage;
 mod peer;
 mod vectors;
 
@@ -68,7 +72,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+fn files(dir: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in fs::read_dir(dir).expect("a folder").flatten() {
         if entry.path().is_dir() {
@@ -152,6 +156,24 @@ fn every_kind_of_damage_is_found() {
             fs::write(&path, &bytes).expect("written");
         }
     }
+}
+
+#[test]
+fn files_that_nothing_signed_are_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let home = dir.path().join("ledger");
+    made(&home);
+    let strange = ["checkpoint.tmp", "cosigned/00000000000000000700", "notes", "tile/0/000.tmp"];
+    fs::create_dir(home.join("cosigned")).expect("made");
+    for name in strange {
+        fs::write(home.join(name), "whatever").expect("written");
+    }
+    let report = verify::directory(&home, &key(&home), &verify::Options::default()).expect("ok");
+    assert_eq!(report.problems, Vec::<String>::new());
+    let mut expected = vec!["ledger.key", "ledger.pub", "lock"];
+    expected.extend(strange);
+    expected.sort_unstable();
+    assert_eq!(report.ignored, expected.iter().map(PathBuf::from).collect::<Vec<_>>());
 }
 
 /// The head of the whole ledger, computed from its entries alone.

@@ -3,16 +3,18 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Lines, Write},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use bartizan_core::sim;
-use bartizan_ledger::{Checkpoint, Head, export, verify};
+use bartizan_ledger::{Checkpoint, Head, VerifierKey, export, verify};
 
-use crate::{append, copy, files, key, made, open};
+use crate::{append, copy, damage::Intact, files, key, made, open};
 
-const LEDGERS: u64 = 60;
+/// Damages that both verifiers must find.
+const DAMAGES: usize = 2_000;
 
 /// What the Python verifier says: intact or not.
 fn python(dir: &Path, remembered: Option<&Path>) -> bool {
@@ -76,73 +78,111 @@ fn both_verifiers_accept_what_is_intact() {
     assert!(!rust(&home, None).is_empty(), "a change of keys that nobody vouches for");
 }
 
-/// One way to spoil a ledger, chosen by the seed; says which.
-fn spoil(dir: &Path, seed: u64) -> String {
-    let random = sim::SeededEntropy::new(seed);
-    let covered: Vec<PathBuf> = files(dir)
-        .into_iter()
-        .filter(|path| {
-            !["lock", "ledger.key", "ledger.pub"].iter().any(|name| path.ends_with(name))
-        })
-        .collect();
-    let path = &covered[random.below(covered.len())];
-    let mut bytes = fs::read(path).expect("readable");
-    let at = random.below(bytes.len());
-    let what = match seed % 8 {
-        0..=2 => {
-            bytes[at] ^= 1 << random.below(8);
-            "a bit"
-        }
-        3 => {
-            bytes.truncate(at);
-            "a cut"
-        }
-        4 => {
-            bytes.insert(at, b'A');
-            "a byte more"
-        }
-        5 => {
-            let to = bytes.len().min(at + 600);
-            bytes[at..to].fill(0);
-            "zeros"
-        }
-        6 => {
-            bytes.extend(b"more");
-            "something behind it"
-        }
-        _ => {
-            fs::remove_file(path).expect("removed");
-            return format!("{} removed", path.display());
-        }
-    };
-    fs::write(path, &bytes).expect("written");
-    format!("{what} at {at} of {}", path.display())
+/// The second verifier as one process, which answers as often as it is asked.
+struct Python {
+    process: Child,
+    questions: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
 }
 
-/// Takes seconds: it starts Python once a ledger.
+impl Python {
+    fn start() -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/verify_many.py");
+        let mut command = Command::new("python3");
+        command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("python3");
+        let questions = process.stdin.take().expect("piped");
+        let answers = BufReader::new(process.stdout.take().expect("piped")).lines();
+        Self { process, questions, answers }
+    }
+
+    fn ask(&mut self, dir: &Path, key: &VerifierKey, remembered: Option<&Path>) {
+        let memory = remembered.map(|path| format!("\t{}", path.display())).unwrap_or_default();
+        writeln!(self.questions, "{}\t{key}{memory}", dir.display()).expect("asked");
+    }
+
+    /// Whether it found the ledger intact.
+    fn answer(&mut self) -> bool {
+        let line = self.answers.next().expect("an answer").expect("an answer");
+        match line.as_str() {
+            "0" => true,
+            "1" => false,
+            other => panic!("the second verifier says `{other}`"),
+        }
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        let _ended = self.process.kill().and_then(|()| self.process.wait());
+    }
+}
+
+/// A ledger of 1,000 entries as a crash leaves it: tiles, a change of keys, a journal.
+fn thousand(dir: &Path) -> PathBuf {
+    let (cx, _) = sim::cx(1);
+    let (home, crashed) = (dir.join("ledger"), dir.join("crashed"));
+    let ledger = open(&home, &cx);
+    append(&ledger, 300);
+    let (_, pending) = ledger.rotate_key().expect("rotates");
+    let _sealed = pending.wait().expect("written");
+    append(&ledger, 443);
+    drop(ledger);
+    let ledger = open(&home, &cx);
+    append(&ledger, 255);
+    assert_eq!(ledger.head().size, 1_000);
+    copy(&home, &crashed);
+    fs::write(dir.join("remembered"), ledger.checkpoint()).expect("written");
+    crashed
+}
+
+/// Takes seconds: each damage is looked at by both.
 #[test]
-fn both_verifiers_agree_on_seeded_damage() {
+fn both_verifiers_find_seeded_damage() {
     if is_absent() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
-    let home = dir.path().join("ledger");
-    made(&home);
-    let mut found = 0;
-    for seed in 0..LEDGERS {
-        let damaged = dir.path().join(format!("damaged-{seed}"));
-        let intact = if seed % 3 == 0 { home.clone() } else { dir.path().join("crashed") };
-        copy(&intact, &damaged);
-        let what = spoil(&damaged, seed);
-        let problems = rust(&damaged, None);
-        found += usize::from(!problems.is_empty());
-        assert_eq!(
-            problems.is_empty(),
-            python(&damaged, None),
-            "seed {seed}, {what}: {problems:?}"
-        );
-        fs::remove_dir_all(&damaged).expect("removed");
+    let home = thousand(dir.path());
+    let (memory, key) = (dir.path().join("remembered"), key(&home));
+    let note = fs::read_to_string(&memory).expect("a note");
+    let head = Checkpoint::parse(&note).expect("a note").head;
+    let all = files(&home).into_iter().map(|path| (path.clone(), fs::read(path).expect("bytes")));
+    let intact = Intact::new(all);
+    assert_eq!(intact.entries(), 1_000);
+    let mut python = Python::start();
+    let mut both = |memory: Option<&Path>, head: Option<&Head>| {
+        python.ask(&home, &key, memory);
+        let problems = rust(&home, head.cloned());
+        (problems.is_empty(), python.answer(), problems)
+    };
+    assert_eq!(both(Some(&memory), Some(&head)), (true, true, Vec::new()));
+    let random = sim::SeededEntropy::new(1);
+    let (mut found, mut remembered) = (0, 0);
+    while found < DAMAGES {
+        let damage = intact.draw(&random);
+        let changed = intact.apply(damage);
+        if changed.is_empty() {
+            continue;
+        }
+        for (path, bytes) in &changed {
+            match bytes {
+                Some(bytes) => fs::write(path, bytes).expect("written"),
+                None => fs::remove_file(path).expect("removed"),
+            }
+        }
+        let (rust, python, problems) = both(None, None);
+        assert_eq!(rust, python, "{damage:?}: {problems:?}");
+        if rust {
+            // A shorter log, whole: what was seen of it before tells.
+            let (rust, python, _) = both(Some(&memory), Some(&head));
+            assert!(!rust && !python, "{damage:?} was not found");
+            remembered += 1;
+        }
+        found += 1;
+        for (path, _) in changed {
+            fs::write(path, intact.before(path)).expect("written");
+        }
     }
-    // The rest cut the journal's end, or zeroed it as a loss of power would.
-    assert!(found >= 48, "only {found} of {LEDGERS} were damage");
+    assert!(remembered < DAMAGES / 10, "{remembered} of {DAMAGES} by the remembered head alone");
 }

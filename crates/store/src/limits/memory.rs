@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bartizan_core::Timestamp;
 
-use super::{Budget, Exceeded, Limits, Reason, Reservation, SLOTS};
+use super::{Budget, Exceeded, Limits, Reason, Reservation, SLOTS, slot_millis};
 
 // LIMIT: about 150 bytes a key. End users name themselves, so somebody may try to fill this;
 // when it is full of live keys, new ones are refused, never let through uncounted.
@@ -59,7 +59,7 @@ impl Limits for MemoryLimits {
                 return Err(exceeded);
             }
         }
-        Ok(Reservation { wants: wants.to_vec(), at: now })
+        Ok(Reservation::new(wants, now))
     }
 
     async fn settle(&self, reservation: Reservation, used: &[u64]) {
@@ -181,10 +181,4 @@ fn counts(at: i64, now: i64) -> bool {
 
 fn slot_of(at: Timestamp, window: Duration) -> i64 {
     at.millis().div_euclid(slot_millis(window))
-}
-
-/// The length of a slot, rounded up, so that [`SLOTS`] of them are no shorter than the window.
-fn slot_millis(window: Duration) -> i64 {
-    let millis = window.as_millis().div_ceil(u128::from(SLOTS));
-    i64::try_from(millis).unwrap_or(i64::MAX).max(1)
 }

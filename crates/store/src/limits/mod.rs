@@ -1,13 +1,17 @@
 //! Budgets that many requests share: exact, also when they come at the same moment.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bartizan_core::Timestamp;
 
+use crate::{Result, StoreSettings};
+
 mod memory;
+mod redis;
 
 pub use memory::MemoryLimits;
+pub use redis::{LimitsClock, RedisLimits, RedisOptions};
 
 /// So much in so long.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +42,25 @@ pub trait Limits: Send + Sync + fmt::Debug {
     /// reserved is counted, too, and may exceed the budget. A want without a number keeps
     /// what was reserved.
     async fn settle(&self, reservation: Reservation, used: &[u64]);
+
+    /// Whether budgets can be counted now.
+    ///
+    /// # Errors
+    /// Says what is away.
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What the settings ask for: Redis where there is an address, else this process' memory.
+pub(crate) fn open(settings: &StoreSettings) -> Result<Arc<dyn Limits>> {
+    let when_away = settings.limits_when_away;
+    Ok(match &settings.redis_url {
+        Some(url) => {
+            Arc::new(RedisLimits::open(url, RedisOptions { when_away, ..Default::default() })?)
+        }
+        None => Arc::new(MemoryLimits::default()),
+    })
 }
 
 /// The parts of a window.
@@ -49,8 +72,18 @@ pub const SLOTS: u32 = 16;
 pub struct Reservation {
     /// What was wanted, and granted.
     pub wants: Vec<(Budget, u64)>,
-    /// When.
+    /// When, by the clock that counts.
     pub at: Timestamp,
+    /// Whether it was counted. If not, what counts is away, and the operator lets requests go on.
+    pub counted: bool,
+    /// Which account of each budget it was taken from, where accounts can be lost.
+    accounts: Vec<i64>,
+}
+
+impl Reservation {
+    fn new(wants: &[(Budget, u64)], at: Timestamp) -> Self {
+        Self { wants: wants.to_vec(), at, counted: true, accounts: Vec::new() }
+    }
 }
 
 /// A budget does not have the amount.
@@ -62,6 +95,12 @@ pub struct Exceeded {
     /// When it would be granted, if nobody takes more.
     pub retry_after: Duration,
     pub reason: Reason,
+}
+
+/// The length of a slot, rounded up, so that [`SLOTS`] of them are no shorter than the window.
+fn slot_millis(window: Duration) -> i64 {
+    let millis = window.as_millis().div_ceil(u128::from(SLOTS));
+    i64::try_from(millis).unwrap_or(i64::MAX).max(1)
 }
 
 /// Why nothing was granted.

@@ -19,6 +19,8 @@ mod postgres;
 #[path = "../../../../tests/common/postgres.rs"]
 mod postgres_server;
 mod records;
+mod redis;
+mod redis_server;
 
 use std::{
     path::{Path, PathBuf},
