@@ -144,7 +144,13 @@ impl Outbox {
         if let Some(known) = self.foreign().get(&under.id) {
             return Ok(Some(known.clone()));
         }
-        let (key, destroyed) = self.vault.adopt(wrapped).await?;
+        let (key, destroyed) = match self.vault.adopt(wrapped).await {
+            Err(Error::AlteredKey { .. }) => {
+                tracing::error!(%tenant, "an event's key was altered on its way, outside of Bartizan; it is passed over");
+                return Ok(None);
+            }
+            adopted => adopted?,
+        };
         if destroyed {
             return Ok(None);
         }

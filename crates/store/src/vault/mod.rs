@@ -133,14 +133,10 @@ impl Vault {
     /// Brings in a tenant's data key from elsewhere. Returns the key that it was, for reading
     /// what came with it, and whether it is destroyed here.
     pub(crate) async fn adopt(&self, foreign: &WrappedKey) -> Result<(DataKey, bool)> {
-        let keyring = self.keyring();
-        let secret = keyring.unwrap(foreign)?.ok_or_else(|| Error::OtherMasterKey {
-            place: self.source.to_string(),
-            expected: foreign.master.clone(),
-        })?;
+        let secret = self.unwrap(foreign)?;
         let _changing = self.changing.lock().await;
         let mut ours = foreign.clone();
-        keyring.wrap(&mut ours, &secret, &self.cx)?;
+        self.keyring().wrap(&mut ours, &secret, &self.cx)?;
         let kept = self.repository.add_data_key(ours).await?;
         Ok((DataKey::new(foreign.id, &secret)?, kept.is_none()))
     }

@@ -256,7 +256,7 @@ async fn an_altered_event_is_passed_over_and_the_rest_arrive() {
     let bed = Bed { house, nats: None };
     let (house, mut subscription) = (&bed.house, bed.subscribe("s").await);
     for message in ["one", "two", "three"] {
-        house.store.bus().publish(&event(&house, "a", message)).await.expect("published");
+        house.store.bus().publish(&event(house, "a", message)).await.expect("published");
     }
     house.tamper("UPDATE outbox SET body = zeroblob(80) WHERE place = (SELECT MIN(place) + 1 FROM outbox)").await;
     assert_eq!(next(&mut subscription).await.event.message, "one");
