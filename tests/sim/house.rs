@@ -63,6 +63,15 @@ pub(crate) fn home(model: &Model, data: &str, more: &str) -> Home {
     home
 }
 
+/// The same with a minute for a whole answer, where much is sent and time is not tested.
+pub(crate) fn patient(home: &Home) {
+    let config = std::fs::read_to_string(home.config()).unwrap();
+    let total = |ms| format!("total_ms_max = {ms}\n");
+    let patient = config.replace(&total(TOTAL.as_millis()), &total(60_000));
+    assert_ne!(config, patient);
+    std::fs::write(home.config(), patient).unwrap();
+}
+
 /// What an honest model answers.
 pub(crate) fn honest(form: &Form, stream: bool) -> Answer {
     let text = said();
@@ -192,5 +201,24 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(Instant::now() < until, "in vain: {what}");
         std::thread::sleep(Duration::from_millis(25));
+    }
+}
+
+/// The most memory that the server has ever held, in MiB; none where the system does not say.
+pub(crate) fn memory_mib(server: &Server<'_>) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? / 1024)
+}
+
+/// It never held more than so many MiB.
+#[track_caller]
+pub(crate) fn bounded(server: &Server<'_>, mib: u64) {
+    match memory_mib(server) {
+        Some(held) => {
+            println!("the server held {held} MiB at the most");
+            assert!(held <= mib, "the server held {held} MiB, and {mib} is the bound");
+        }
+        None => eprintln!("!! SKIPPED: the system does not say how much memory a process holds"),
     }
 }
