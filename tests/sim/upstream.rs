@@ -433,6 +433,7 @@ fn whatever_an_upstream_does_is_an_error_of_its_own_and_leaks_nothing() {
         assert_eq!(entry.cut.as_deref(), code_of(*end), "{at}: {entry:?}");
     }
     assert_eq!(ended.len(), cases.len());
+    println!("{} faults of upstreams", cases.len());
     house::verifies(&home);
     drop(server);
     house::verifies(&home);
