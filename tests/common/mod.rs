@@ -143,7 +143,9 @@ impl Home {
 
 /// The binary with an environment of its own.
 pub fn command(dir: &Path) -> Command {
-    let mut command = own_environment(Command::new(BINARY));
+    // A release, for instance, in place of what this was built with.
+    let named = std::env::var_os("BARTIZAN_TEST_BINARY");
+    let mut command = own_environment(Command::new(named.unwrap_or_else(|| BINARY.into())));
     command.current_dir(dir).stdin(Stdio::null());
     command
 }

@@ -155,21 +155,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_reads_nothing_is_late_and_one_that_reads_is_not() {
-        let (ours, mut theirs) = duplex(64);
+        let (ours, _unread) = duplex(64);
         let mut paced = Paced::new(ours, LONG, SHORT);
         let problem = paced.write_all(&[0; 100]).await.expect_err("nobody reads");
         assert_eq!(problem.kind(), io::ErrorKind::TimedOut);
-        let (ours, reads) = duplex(64);
+        let (ours, mut theirs) = duplex(64);
         let mut paced = Paced::new(ours, LONG, 5 * SHORT);
-        theirs = reads;
         let reader = tokio::spawn(async move {
             let mut buffer = [0; 64];
             for _ in 0..20 {
-                tokio::time::sleep(SHORT / 2).await;
+                sleep(SHORT / 2).await;
                 let _read = theirs.read(&mut buffer).await;
             }
         });
         assert!(paced.write_all(&[0; 1000]).await.is_ok());
+        drop(paced);
         reader.await.expect("it reads");
     }
 }

@@ -23,7 +23,7 @@ fn the_ledger_takes_entries_at_any_time_and_verifies() {
         let (ledger, _) = Ledger::open(dir.path(), &settings, &cx).expect("opened");
         for _ in 0..3 {
             let written = ledger.append(Entry::new("test.jump").actor("clock")).expect("taken");
-            written.wait().expect("written");
+            let _sealed = written.wait().expect("written");
             clock.advance_ms(-1000);
         }
         let key = key.get_or_insert_with(|| ledger.verifier()).clone();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{CARD, REDACTED, fixtures, relay, relay::Relay};
 use crate::{
     protocols::{Failure, Usage, error_body},
-    sse::{Event, Parser},
+    sse::Event,
 };
 
 fn fixture(name: &str) -> Vec<Value> {
