@@ -37,14 +37,16 @@ fn model() -> Model {
             // Some of a stream, then silence that is not too long yet.
             "pauses" => Answer::Play(Box::new(move |stream| {
                 let events = form.stream(&["Mix flour and water, and let it rest. ", "There."]);
-                let _sent = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n");
+                let _sent =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n");
                 let _sent = stream.write_all(events[..events.len() - 3].concat().as_bytes());
                 // A gateway that hangs up ends this at once.
                 let _end = stream.set_read_timeout(Some(2 * TOTAL));
                 let _end = stream.read(&mut [0]);
             })),
             "pours" => Answer::Play(Box::new(move |stream| {
-                let event = form.event(&json!({"type": "response.in_progress", "numbers": vec![0; 32_000]}));
+                let event = form
+                    .event(&json!({"type": "response.in_progress", "numbers": vec![0; 32_000]}));
                 let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
                 let _sent = stream.write_all(head.as_bytes());
                 for _ in 0..FILLING {

@@ -91,7 +91,10 @@ struct Small(PathBuf);
 impl Small {
     fn mount(at: &Path) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs"]).arg(at).output();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs"])
+            .arg(at)
+            .output();
         mount.is_ok_and(|out| out.status.success()).then(|| Self(at.to_owned()))
     }
 

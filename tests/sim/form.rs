@@ -71,8 +71,10 @@ impl Form {
                 json!({"id": "r-1", "object": "response", "created_at": 1, "model": "m", "status": "completed",
                     "output": [message(text)], "usage": usage})
             }
-            _ => json!({"id": "m-1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
-                "content": [{"type": "text", "text": text}], "usage": usage}),
+            _ => {
+                json!({"id": "m-1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+                "content": [{"type": "text", "text": text}], "usage": usage})
+            }
         }
     }
 
@@ -128,7 +130,8 @@ impl Form {
 
     /// The text that a client gets.
     pub(crate) fn heard(&self, reply: &Reply, stream: bool) -> String {
-        let text = |body: &Value, at: &str| body.pointer(at).and_then(Value::as_str).map(str::to_owned);
+        let text =
+            |body: &Value, at: &str| body.pointer(at).and_then(Value::as_str).map(str::to_owned);
         if !stream {
             return text(&reply.json(), self.whole).unwrap_or_default();
         }

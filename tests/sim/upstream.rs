@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     io::Write,
     net::TcpStream,
-    sync::{Mutex, PoisonError, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::sleep,
 };
 
@@ -12,7 +15,10 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
 
 use crate::{
-    common::{Home, Reply, Server, free_port, model::{Answer, Model}},
+    common::{
+        Home, Reply, Server, free_port,
+        model::{Answer, Model},
+    },
     form::{self, Form},
     house::{self, HONEST, SILENCE, TOTAL},
 };
@@ -51,7 +57,9 @@ impl Wire {
     /// The head of an honest answer, with these fields in it.
     fn head(&mut self, fields: &str) {
         let kind = if self.streams { "text/event-stream" } else { "application/json" };
-        self.send(format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {kind}\r\n{fields}\r\n"));
+        self.send(format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {kind}\r\n{fields}\r\n"
+        ));
     }
 
     /// The body of an honest answer.
@@ -321,7 +329,10 @@ const FAULTS: &[Fault] = &[
         play: |wire| {
             let body = json!({"error": {"message": house::said(), "type": "x"}}).to_string();
             let length = body.len();
-            wire.send(format!("HTTP/1.1 500 {}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}", house::secret()));
+            wire.send(format!(
+                "HTTP/1.1 500 {}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}",
+                house::secret()
+            ));
         },
     },
     Fault {
@@ -441,7 +452,8 @@ fn whatever_an_upstream_does_is_an_error_of_its_own_and_leaks_nothing() {
 
 #[test]
 fn an_upstream_that_is_not_there_is_told_apart_and_left_alone() {
-    let model = Model::new(|path, body| house::honest(house::form_of(path), body["stream"] == true));
+    let model =
+        Model::new(|path, body| house::honest(house::form_of(path), body["stream"] == true));
     let gone = free_port();
     let home = house::home(
         &model,

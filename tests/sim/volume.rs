@@ -33,7 +33,9 @@ type Shape = (&'static str, bool, String, String, &'static str);
 fn shapes() -> Vec<Shape> {
     let words = "Mix flour, water, salt and yeast. ".repeat(2000);
     let chunk = |text: &str| {
-        format!("data: {{\"id\":\"c\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+        format!(
+            "data: {{\"id\":\"c\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
+        )
     };
     let content = "{\"choices\":[{\"message\":{\"content\":\"".to_owned();
     vec![
@@ -44,7 +46,13 @@ fn shapes() -> Vec<Shape> {
         ("comments", true, String::new(), ": x\n\n".repeat(12_000), "upstream_too_long"),
         ("large-events", true, String::new(), chunk(&words), "upstream_too_long"),
         ("small-events", true, String::new(), chunk("").repeat(800), "upstream_too_long"),
-        ("no-event", true, "data: {\"choices\":[0".to_owned(), ",0".repeat(30_000), "upstream_too_long"),
+        (
+            "no-event",
+            true,
+            "data: {\"choices\":[0".to_owned(),
+            ",0".repeat(30_000),
+            "upstream_too_long",
+        ),
     ]
 }
 
@@ -52,7 +60,8 @@ fn shapes() -> Vec<Shape> {
 fn pour(stream: &mut TcpStream, streams: bool, head: &str, again: &str) -> u64 {
     let kind = if streams { "text/event-stream" } else { "application/json" };
     let _sent = stream.write_all(
-        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {kind}\r\n\r\n{head}").as_bytes(),
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {kind}\r\n\r\n{head}")
+            .as_bytes(),
     );
     let mut sent = 0;
     while sent < OFFERED && stream.write_all(again.as_bytes()).is_ok() {
@@ -89,10 +98,15 @@ fn a_gigabyte_is_stopped_at_the_bound_and_held_nowhere() {
         let mut connection = house::connect(home.data_port);
         connection.set_read_timeout(Some(std::time::Duration::from_secs(90))).unwrap();
         connection.write_all((bytes.0 + &bytes.1).as_bytes()).unwrap();
-        let reply = crate::common::read_reply(&connection)
-            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        let reply =
+            crate::common::read_reply(&connection).unwrap_or_else(|e| panic!("{name}: {e}"));
         let said = form::code(&reply);
-        assert_eq!(said.as_deref(), Some(code), "{name}: {}", reply.text().get(..300).unwrap_or(""));
+        assert_eq!(
+            said.as_deref(),
+            Some(code),
+            "{name}: {}",
+            reply.text().get(..300).unwrap_or("")
+        );
         assert_eq!(reply.status, if streams { 200 } else { 502 }, "{name}");
         println!("{name}: held so far {:?} MiB", house::memory_mib(&server));
         house::eventually("it hung up", || poured.load(Ordering::SeqCst) > 0);

@@ -34,7 +34,8 @@ pub fn parse(bytes: &[u8], bytes_max: usize) -> Result<Value, Problem> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let malformed = |e: serde_json::Error| Problem::Malformed(e.to_string());
     let left = Cell::new(JSON_VALUES_MAX);
-    let value = Strict { depth: 0, left: &left }.deserialize(&mut deserializer).map_err(malformed)?;
+    let value =
+        Strict { depth: 0, left: &left }.deserialize(&mut deserializer).map_err(malformed)?;
     deserializer.end().map_err(malformed)?;
     Ok(value)
 }
@@ -114,9 +115,8 @@ const KEY_COUNTS: usize = 3;
 impl Strict<'_> {
     fn count<E: de::Error>(self, values: usize) -> Result<(), E> {
         let left = self.left.get().checked_sub(values);
-        let left = left.ok_or_else(|| {
-            E::custom(format_args!("it has more than {JSON_VALUES_MAX} values"))
-        })?;
+        let left = left
+            .ok_or_else(|| E::custom(format_args!("it has more than {JSON_VALUES_MAX} values")))?;
         self.left.set(left);
         Ok(())
     }

@@ -93,7 +93,10 @@ impl Exchange {
 impl Deref for Exchange {
     type Target = Decided;
 
-    #[expect(clippy::expect_used, reason = "only `finish` and `drop` take it, and both are the last")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only `finish` and `drop` take it, and both are the last"
+    )]
     fn deref(&self) -> &Decided {
         self.0.as_ref().expect("INVARIANT: an exchange is there until it ends")
     }

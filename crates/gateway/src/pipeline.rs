@@ -374,10 +374,8 @@ async fn forward(
     let pending = gateway.append(entry)?;
     let exchange = Exchange::new(start, report);
     let Start { route, protocol, .. } = &exchange.start;
-    let (answer, entry) = tokio::join!(
-        route.pool.send(&gateway.cx, passage, protocol.meta().path),
-        durable(pending)
-    );
+    let (answer, entry) =
+        tokio::join!(route.pool.send(&gateway.cx, passage, protocol.meta().path), durable(pending));
     let exchange = on_record(exchange, entry).await?;
     match answer {
         Err(error) => reply::failed(exchange, refusals::upstream(&error), None).await,

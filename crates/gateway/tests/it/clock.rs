@@ -39,7 +39,8 @@ async fn a_budget_comes_free_within_two_windows_whatever_the_clock_does() {
     let limits = MemoryLimits::default();
     let window = Duration::from_secs(60);
     let wants = [(Budget { key: "k".to_owned(), window, max: 2 }, 1)];
-    for jump_ms in JUMPS_DAYS.map(|days| days * DAY_MS).into_iter().chain([30_000, -30_000, -61_000])
+    for jump_ms in
+        JUMPS_DAYS.map(|days| days * DAY_MS).into_iter().chain([30_000, -30_000, -61_000])
     {
         clock.advance_ms(jump_ms);
         let refused = loop {

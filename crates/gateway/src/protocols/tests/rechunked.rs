@@ -146,7 +146,12 @@ fn outcome(relay: &Relay, texts: &[&str]) -> Outcome {
     };
     for judged in &relay.report.findings {
         let place = judged.finding.evidence.iter().map(|one| (&one.location, &one.span));
-        out.found.push(format!("{} {:?} {:?}", judged.code, judged.action, place.collect::<Vec<_>>()));
+        out.found.push(format!(
+            "{} {:?} {:?}",
+            judged.code,
+            judged.action,
+            place.collect::<Vec<_>>()
+        ));
     }
     out.found.sort_unstable();
     for body in relay::bodies(&relay.out) {
