@@ -11,6 +11,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::string_slice,
     clippy::print_stderr,
     reason = "a test may fail loudly"
 )]
