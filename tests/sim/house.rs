@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// How long an upstream may be silent, before its answer and within it.
-pub(crate) const SILENCE: Duration = Duration::from_millis(800);
+pub(crate) const SILENCE: Duration = Duration::from_millis(1500);
 /// How long an answer may take as a whole.
-pub(crate) const TOTAL: Duration = Duration::from_secs(3);
+pub(crate) const TOTAL: Duration = Duration::from_secs(5);
 /// What a busy machine may add to a bound before we call it a hang.
 pub(crate) const SLACK: Duration = Duration::from_secs(20);
 /// The model that answers as it should.

@@ -37,22 +37,18 @@ fn shapes() -> Vec<Shape> {
             "data: {{\"id\":\"c\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
         )
     };
+    // One event has a bound of its own, of 8 MiB.
+    let event = if answer_mib() > 8 { "upstream_garbage" } else { "upstream_too_long" };
     let content = "{\"choices\":[{\"message\":{\"content\":\"".to_owned();
     vec![
         ("one-text", false, content, words.clone(), "upstream_too_long"),
         ("one-list", false, "{\"choices\":[0".to_owned(), ",0".repeat(30_000), "upstream_too_long"),
-        ("one-line", true, "data: ".to_owned(), words.clone(), "upstream_too_long"),
-        ("many-lines", true, String::new(), "data: x\n".repeat(8000), "upstream_too_long"),
+        ("one-line", true, "data: ".to_owned(), words.clone(), event),
+        ("many-lines", true, String::new(), "data: x\n".repeat(8000), event),
         ("comments", true, String::new(), ": x\n\n".repeat(12_000), "upstream_too_long"),
         ("large-events", true, String::new(), chunk(&words), "upstream_too_long"),
         ("small-events", true, String::new(), chunk("").repeat(800), "upstream_too_long"),
-        (
-            "no-event",
-            true,
-            "data: {\"choices\":[0".to_owned(),
-            ",0".repeat(30_000),
-            "upstream_too_long",
-        ),
+        ("no-event", true, "data: {\"choices\":[0".to_owned(), ",0".repeat(30_000), event),
     ]
 }
 
@@ -117,7 +113,6 @@ fn a_gigabyte_is_stopped_at_the_bound_and_held_nowhere() {
     }
     house::bounded(&server, HELD_MIB);
     let recorded = house::recorded(&home);
-    let cut = recorded.values().filter(|entry| entry.cut.as_deref() == Some("upstream_too_long"));
-    assert_eq!(cut.count(), shapes().len());
+    assert_eq!(recorded.values().filter(|entry| entry.cut.is_some()).count(), shapes().len());
     house::verifies(&home);
 }
