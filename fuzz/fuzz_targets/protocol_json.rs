@@ -3,7 +3,7 @@
 #![no_main]
 
 use bartizan_gateway::{
-    protocols::{ALL, Piece, StreamReader as _},
+    protocols::{ALL, Piece},
     sse::Event,
 };
 use bartizan_guard::{Carrier, Slot};

@@ -96,12 +96,25 @@ impl Home {
     /// Starts the server and waits until it is ready.
     #[track_caller]
     pub fn serve(&self) -> Server<'_> {
+        self.serve_under("")
+    }
+
+    /// The same in a shell that has done this before, such as to set a limit.
+    #[track_caller]
+    pub fn serve_under(&self, preamble: &str) -> Server<'_> {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.dir.path().join("log"))
             .unwrap();
-        let child = command(self.dir.path())
+        let mut command = command(self.dir.path());
+        if !preamble.is_empty() {
+            let program = std::mem::replace(&mut command, own_environment(Command::new("sh")));
+            let script = format!("{preamble}\nexec \"$0\" \"$@\"");
+            command.current_dir(self.dir.path()).arg("-c").arg(script).arg(program.get_program());
+        }
+        let child = command
+            .stdin(Stdio::null())
             .arg("--config")
             .arg(self.config())
             .arg("serve")
@@ -130,8 +143,15 @@ impl Home {
 
 /// The binary with an environment of its own.
 pub fn command(dir: &Path) -> Command {
-    let mut command = Command::new(BINARY);
-    command.current_dir(dir).stdin(Stdio::null()).env("NO_COLOR", "1");
+    // A release, for instance, in place of what this was built with.
+    let named = std::env::var_os("BARTIZAN_TEST_BINARY");
+    let mut command = own_environment(Command::new(named.unwrap_or_else(|| BINARY.into())));
+    command.current_dir(dir).stdin(Stdio::null());
+    command
+}
+
+fn own_environment(mut command: Command) -> Command {
+    command.env("NO_COLOR", "1");
     for (name, _) in std::env::vars() {
         if name.starts_with("BARTIZAN_") {
             command.env_remove(name);

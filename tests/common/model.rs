@@ -17,6 +17,8 @@ pub enum Answer {
     Events(Vec<String>),
     /// These bytes, then the connection closes.
     Raw(Vec<u8>),
+    /// Whatever is done with the connection, which then closes.
+    Play(Box<dyn FnOnce(&mut TcpStream) + Send>),
 }
 
 type Behaviour = dyn Fn(&str, &Value) -> Answer + Send + Sync;
@@ -153,6 +155,12 @@ fn write(mut stream: &TcpStream, answer: Answer) -> Option<()> {
         }
         Answer::Raw(bytes) => {
             stream.write_all(&bytes).ok()?;
+            stream.shutdown(std::net::Shutdown::Both).ok()?;
+            None
+        }
+        Answer::Play(play) => {
+            let mut stream = stream.try_clone().ok()?;
+            play(&mut stream);
             stream.shutdown(std::net::Shutdown::Both).ok()?;
             None
         }

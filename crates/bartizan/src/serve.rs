@@ -84,6 +84,7 @@ impl Running {
         let admin_bounds = Bounds {
             header_bytes_max: config.admin.header_bytes_max,
             header_ms_max: config.admin.header_ms_max,
+            stall_ms_max: config.data.stall_ms_max,
             connections_max: config.admin.connections_max,
             drain_ms_max: 1000,
         };

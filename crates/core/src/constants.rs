@@ -23,3 +23,7 @@ pub const ATLAS: &str = "atlas@5.6";
 pub const LEDGER_ENTRY_BYTES_MAX: usize = 65_535;
 /// The deepest nesting of JSON that is accepted from outside.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// The most values of one JSON text from outside: a number of two bytes takes 72 in
+/// memory, so that without this 32 MiB would become more than a gigabyte. The largest
+/// honest texts are lists of embeddings: this is 650 of 3072 numbers each.
+pub const JSON_VALUES_MAX: usize = 2_000_000;

@@ -1,12 +1,12 @@
 //! JSON from outside, read strictly: bounded depth, no duplicate keys; and the
 //! canonical form (RFC 8785) of the subset without fractions that we sign.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::constants::JSON_DEPTH_MAX;
+use crate::constants::{JSON_DEPTH_MAX, JSON_VALUES_MAX};
 
 /// Why a text was not accepted as JSON.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,8 @@ pub enum Problem {
     Malformed(String),
 }
 
-/// Reads one JSON value of at most `bytes_max` bytes and [`JSON_DEPTH_MAX`] levels.
+/// Reads one JSON value of at most `bytes_max` bytes, [`JSON_DEPTH_MAX`] levels and
+/// [`JSON_VALUES_MAX`] values; a key of an object counts as three more.
 ///
 /// # Errors
 /// Says what is wrong and, where it can, at which line and column. A key that
@@ -32,7 +33,9 @@ pub fn parse(bytes: &[u8], bytes_max: usize) -> Result<Value, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|e| Problem::NotUtf8 { at: e.valid_up_to() })?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let malformed = |e: serde_json::Error| Problem::Malformed(e.to_string());
-    let value = Strict { depth: 0 }.deserialize(&mut deserializer).map_err(malformed)?;
+    let left = Cell::new(JSON_VALUES_MAX);
+    let value =
+        Strict { depth: 0, left: &left }.deserialize(&mut deserializer).map_err(malformed)?;
     deserializer.end().map_err(malformed)?;
     Ok(value)
 }
@@ -105,28 +108,42 @@ fn write_string(text: &str, out: &mut String) {
 
 /// Builds a `Value` while it counts levels and refuses duplicate keys.
 #[derive(Clone, Copy)]
-struct Strict {
+struct Strict<'a> {
     depth: usize,
+    /// How many more values there may be.
+    left: &'a Cell<usize>,
 }
 
-impl Strict {
+/// What a key of an object counts: it takes as much memory as three values.
+const KEY_COUNTS: usize = 3;
+
+impl Strict<'_> {
+    fn count<E: de::Error>(self, values: usize) -> Result<(), E> {
+        let left = self.left.get().checked_sub(values);
+        let left = left
+            .ok_or_else(|| E::custom(format_args!("it has more than {JSON_VALUES_MAX} values")))?;
+        self.left.set(left);
+        Ok(())
+    }
+
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         if self.depth >= JSON_DEPTH_MAX {
             return Err(E::custom(format_args!("nested deeper than {JSON_DEPTH_MAX} levels")));
         }
-        Ok(Self { depth: self.depth + 1 })
+        Ok(Self { depth: self.depth + 1, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count(1)?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -174,6 +191,7 @@ impl<'de> Visitor<'de> for Strict {
         let inner = self.deeper()?;
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
+            self.count(KEY_COUNTS)?;
             if map.contains_key(&key) {
                 return Err(de::Error::custom(format_args!(
                     "the key `{}` stands twice in one object",
@@ -209,6 +227,20 @@ mod tests {
         assert!(matches!(parse(b"[1,2]", 4), Err(Problem::TooLong { len: 5, max: 4 })));
         let lone = refusal(r#""\ud800""#);
         assert!(lone.contains("hex escape") || lone.contains("surrogate"), "{lone}");
+    }
+
+    #[test]
+    fn what_would_fill_the_memory_is_refused() {
+        let list = |item: &str, times| format!("[{}{item}]", format!("{item},").repeat(times - 1));
+        let read = |text: String| parse(text.as_bytes(), usize::MAX).map_err(|e| e.to_string());
+        assert!(read(list("0", JSON_VALUES_MAX - 1)).is_ok());
+        for text in [
+            list("0", JSON_VALUES_MAX),
+            list("[]", JSON_VALUES_MAX),
+            list(r#"{"":0}"#, JSON_VALUES_MAX / 5),
+        ] {
+            assert!(read(text).is_err_and(|problem| problem.contains("more than 2000000 values")));
+        }
     }
 
     #[test]

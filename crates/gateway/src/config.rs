@@ -53,6 +53,8 @@ pub struct DataConfig {
     pub header_ms_max: u64,
     /// How long a client may take to send a request's body, in milliseconds.
     pub body_ms_max: u64,
+    /// How long a client may leave an answer unread, in milliseconds.
+    pub stall_ms_max: u64,
     /// How many connections may be open at once.
     pub connections_max: usize,
     /// How long running requests may go on after SIGTERM, in milliseconds.
@@ -70,6 +72,7 @@ impl Default for DataConfig {
             header_bytes_max: 64 * 1024,
             header_ms_max: 10_000,
             body_ms_max: 60_000,
+            stall_ms_max: 60_000,
             connections_max: 10_000,
             drain_ms_max: 30_000,
         }

@@ -1,11 +1,12 @@
 //! What is known of a request once it was judged, and how its end is recorded:
 //! limits settled, ledger entry, record, findings, event, metrics.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Deref, sync::Arc, time::Instant};
 
 use bartizan_core::{Id, Severity, Verdict};
 use bartizan_guard::{Judged, Report};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use crate::{
     budgets::Hold,
@@ -13,7 +14,7 @@ use crate::{
     gateway::Gateway,
     keys::Key,
     protocols::{Failure, Protocol, Usage},
-    refusals,
+    refusals, reply,
     routes::Route,
     traces::{Span, Trace},
 };
@@ -35,9 +36,13 @@ pub(crate) struct Start {
     pub(crate) trace: Trace,
 }
 
-/// A request that was decided.
+/// A request that was decided. Its end is always recorded: where this is dropped before
+/// [`Exchange::finish`], the client has left.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct Exchange(Option<Decided>);
+
+#[derive(Debug)]
+pub(crate) struct Decided {
     pub(crate) start: Start,
     pub(crate) prompt: Report,
     /// Where the decision's entry stands in the ledger.
@@ -54,18 +59,77 @@ pub(crate) struct End {
     /// The text that was delivered.
     pub(crate) delivered: String,
     pub(crate) usage: Usage,
+    /// What was used is not known: what was reserved stays used.
+    pub(crate) is_unsettled: bool,
 }
 
+/// What is recorded as the status where the client left before there was one.
+const CLIENT_GONE: u16 = 499;
+
 impl Exchange {
-    /// Records the end. The ledger's entry is durable when this returns.
+    pub(crate) fn new(start: Start, prompt: Report) -> Self {
+        Self(Some(Decided { start, prompt, entry: None }))
+    }
+
+    /// Notes where the decision's entry stands, which is durable now.
+    pub(crate) fn sealed(&mut self, entry: u64) {
+        if let Some(decided) = &mut self.0 {
+            decided.entry = Some(entry);
+        }
+    }
+
+    /// Records the end. The ledger's entry is durable when this returns; it is written
+    /// also when the client leaves meanwhile.
     ///
     /// # Errors
     /// When the ledger cannot take the entry: then what is left must not be delivered.
-    pub(crate) async fn finish(self, end: End) -> Result<(), Failure> {
+    pub(crate) async fn finish(mut self, end: End) -> Result<(), Failure> {
+        let Some(decided) = self.0.take() else { return Ok(()) };
+        let recorded = tokio::spawn(decided.finish(end)).await;
+        recorded.unwrap_or_else(|error| Err(refusals::internal("the end was not recorded", &error)))
+    }
+}
+
+impl Deref for Exchange {
+    type Target = Decided;
+
+    #[expect(
+        clippy::expect_used,
+        reason = "only `finish` and `drop` take it, and both are the last"
+    )]
+    fn deref(&self) -> &Decided {
+        self.0.as_ref().expect("INVARIANT: an exchange is there until it ends")
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let (Some(decided), Ok(runtime)) = (self.0.take(), Handle::try_current()) else { return };
+        let cut = if std::thread::panicking() { "failed" } else { "client_gone" };
+        let usage = reply::estimate(decided.prompt.coverage.bytes_seen, 0);
+        let end = End {
+            status: CLIENT_GONE,
+            cut: Some(cut),
+            usage,
+            is_unsettled: true,
+            ..End::default()
+        };
+        runtime.spawn(async move {
+            if let Err(failure) = decided.finish(end).await {
+                tracing::error!(code = failure.code, "the end of a request was not recorded");
+            }
+        });
+    }
+}
+
+impl Decided {
+    async fn finish(self, end: End) -> Result<(), Failure> {
         let Self { start, prompt, entry } = self;
         let Start { gateway, at, key, route, protocol, subject, budget, opaque: _, kept, trace } =
             start;
-        budget.settle(&*gateway.store.limits(), end.usage).await;
+        if !end.is_unsettled {
+            budget.settle(&*gateway.store.limits(), end.usage).await;
+        }
         let output = match end.delivered.is_empty() {
             true => None,
             false => Some(digest(&gateway, &key, "output", end.delivered.as_bytes()).await?),

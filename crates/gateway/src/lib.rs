@@ -27,6 +27,7 @@ mod exchange;
 mod gateway;
 mod inspect;
 mod intake;
+mod paced;
 mod passing;
 mod pipeline;
 mod recover;

@@ -349,10 +349,10 @@ async fn stop(
         &start.opaque,
         start.budget.counted(),
     ))?;
-    let entry = durable(pending).await?;
-    let response = reply::failure(start.protocol.meta().provider, &failure, subject.id);
-    let response = reply::with_verdict(response, report.verdict);
-    let exchange = Exchange { start, prompt: report, entry: Some(entry) };
+    let exchange = on_record(Exchange::new(start, report), durable(pending).await).await?;
+    let Start { subject, protocol, .. } = &exchange.start;
+    let response = reply::failure(protocol.meta().provider, &failure, subject.id);
+    let response = reply::with_verdict(response, exchange.prompt.verdict);
     exchange
         .finish(End { status: failure.status, cut: Some(failure.code), ..Default::default() })
         .await?;
@@ -378,11 +378,11 @@ async fn forward(
         start.budget.counted(),
     );
     let pending = gateway.append(entry)?;
-    let (answer, entry) = tokio::join!(
-        start.route.pool.send(&gateway.cx, passage, start.protocol.meta().path),
-        durable(pending)
-    );
-    let exchange = Exchange { prompt: report, entry: Some(entry?), start };
+    let exchange = Exchange::new(start, report);
+    let Start { route, protocol, .. } = &exchange.start;
+    let (answer, entry) =
+        tokio::join!(route.pool.send(&gateway.cx, passage, protocol.meta().path), durable(pending));
+    let exchange = on_record(exchange, entry).await?;
     match answer {
         Err(error) => reply::failed(exchange, refusals::upstream(&error), None).await,
         Ok(answer) if answer.status != http::StatusCode::OK => {
@@ -392,6 +392,24 @@ async fn forward(
             Some(reader) => relay::start(exchange, answer, reader, context).await,
             None => reply::whole(exchange, answer, context).await,
         },
+    }
+}
+
+/// The exchange whose decision is on record; where it is not, that is its end.
+async fn on_record(
+    mut exchange: Exchange,
+    entry: Result<u64, Failure>,
+) -> Result<Exchange, Failure> {
+    match entry {
+        Ok(index) => {
+            exchange.sealed(index);
+            Ok(exchange)
+        }
+        Err(failure) => {
+            let (status, cut) = (failure.status, Some(failure.code));
+            exchange.finish(End { status, cut, ..End::default() }).await?;
+            Err(failure)
+        }
     }
 }
 

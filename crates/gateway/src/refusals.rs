@@ -213,7 +213,7 @@ pub(crate) fn upstream_garbage(what: &dyn Display) -> Failure {
 }
 
 pub(crate) fn upstream_cut() -> Failure {
-    Failure::new(502, "upstream_cut", "the model's answer ended early or stalled".to_owned())
+    Failure::new(502, "upstream_cut", "the model's answer ended before it was whole".to_owned())
 }
 
 pub(crate) fn upstream_too_long(max: usize) -> Failure {

@@ -145,7 +145,7 @@ impl Relay {
         let max = self.gateway.live().config.data.answer_bytes_max;
         let mut parser = sse::Parser::default();
         let mut total = 0_usize;
-        while let Some(chunk) = answer.next().await.map_err(|error| refusals::upstream(&error))? {
+        while let Some(chunk) = self.next(answer).await? {
             total = total.saturating_add(chunk.len());
             if total > max {
                 return Err(refusals::upstream_too_long(max).into());
@@ -161,6 +161,14 @@ impl Relay {
             }
         }
         Err(refusals::upstream_cut().into())
+    }
+
+    /// The next piece of the answer; a client that leaves ends the wait for it.
+    async fn next(&self, answer: &mut Answer) -> Result<Option<Bytes>, Cut> {
+        tokio::select! {
+            () = self.sender.closed() => Err(Cut::ClientGone),
+            piece = answer.next() => piece.map_err(|error| refusals::upstream(&error).into()),
+        }
     }
 
     async fn piece(&mut self, piece: Piece) -> Result<Option<sse::Event>, Cut> {

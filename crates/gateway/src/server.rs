@@ -26,6 +26,7 @@ use tower::ServiceExt;
 use crate::{
     Error,
     config::{DataConfig, TlsConfig},
+    paced::Paced,
 };
 
 /// How long a TLS handshake may take.
@@ -38,6 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Bounds {
     pub header_bytes_max: usize,
     pub header_ms_max: u64,
+    pub stall_ms_max: u64,
     pub connections_max: usize,
     pub drain_ms_max: u64,
 }
@@ -47,6 +49,7 @@ impl From<&DataConfig> for Bounds {
         Self {
             header_bytes_max: config.header_bytes_max,
             header_ms_max: config.header_ms_max,
+            stall_ms_max: config.stall_ms_max,
             connections_max: config.connections_max,
             drain_ms_max: config.drain_ms_max,
         }
@@ -204,11 +207,13 @@ impl Connection {
             request.extensions_mut().insert(ConnectInfo(peer));
             router.clone().oneshot(request)
         });
+        let header = Duration::from_millis(bounds.header_ms_max);
+        let stream = Paced::new(stream, header, Duration::from_millis(bounds.stall_ms_max));
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_millis(bounds.header_ms_max))
+            .header_read_timeout(header)
             // hyper's least; the head itself must still fit within the bound.
             .max_buf_size(bounds.header_bytes_max.max(8192));
         builder

@@ -55,7 +55,8 @@ impl Tally {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut due = Vec::new();
         counts.retain(|kind, count| {
-            if !all && count.since.after(WINDOW) > now {
+            // A window that begins after now was begun before the clock was set back.
+            if !all && count.since <= now && count.since.after(WINDOW) > now {
                 return true;
             }
             if count.unwritten > 0 {
@@ -87,6 +88,14 @@ mod tests {
         assert!(tally.due(start.after(Duration::from_secs(59)), false).is_empty());
         assert_eq!(tally.due(start.after(WINDOW), false).len(), 1);
         assert!(tally.due(start.after(WINDOW), true).is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_ends_the_window() {
+        let tally = Tally::default();
+        let start = Timestamp::from_millis(1_000_000_000);
+        (0..2).for_each(|_| drop(tally.count(start, "unknown_key", "192.0.2.1")));
+        assert_eq!(tally.due(start.before(Duration::from_secs(3600)), false).len(), 1);
     }
 
     #[test]

@@ -258,17 +258,21 @@ fn coding(headers: &HeaderMap, host: &str) -> Result<Coding, Error> {
 /// What lies beneath an error of the HTTP library: our own refusal where it is one.
 fn cause(error: &legacy::Error, host: &str) -> Error {
     let mut deepest = error.to_string();
+    let mut is_garbage = false;
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(own) = inner.downcast_ref::<Error>() {
             return own.clone();
         }
+        is_garbage |= inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
         deepest = inner.to_string();
         source = inner.source();
     }
     let host = host.to_owned();
     if error.is_connect() {
         Error::Connect { host, problem: deepest }
+    } else if is_garbage {
+        Error::NotHttp { host, problem: deepest }
     } else {
         Error::NoAnswer { host, problem: deepest }
     }

@@ -24,6 +24,8 @@ pub enum Error {
     ConnectTime { host: String, limit: Duration },
     #[error("`{host}` broke off before it answered: {problem}")]
     NoAnswer { host: String, problem: String },
+    #[error("`{host}` answered with what is no HTTP: {problem}")]
+    NotHttp { host: String, problem: String },
     #[error("`{host}` did not begin to answer within {limit:?}")]
     FirstByteTime { host: String, limit: Duration },
     #[error("`{host}` broke off in the middle of its answer: {problem}")]

@@ -66,13 +66,19 @@ impl Breaker {
     pub(crate) fn admits(&self, now: Timestamp) -> Result<(), Timestamp> {
         self.with(|state| match state.condition {
             Condition::Closed => Ok(()),
-            Condition::Open { until } if now >= until => {
+            Condition::Open { until } if now >= until || self.is_beyond(now, until) => {
                 state.condition = Condition::HalfOpen;
                 Ok(())
             }
             Condition::Open { until } => Err(until),
             Condition::HalfOpen => Err(now.after(self.rest)),
         })
+    }
+
+    /// Whether a rest would end later than any rest can: then the clock was set back
+    /// since it began, and it must not last until the clock comes there again.
+    fn is_beyond(&self, now: Timestamp, until: Timestamp) -> bool {
+        now.after(self.rest.saturating_mul(1 << RESTS_DOUBLED_MAX)) < until
     }
 
     /// The head of a good answer came: others may follow before its body has ended,
@@ -184,6 +190,18 @@ mod tests {
         assert_eq!(breaker.admits(at(10)), Ok(()));
         breaker.failed(at(11));
         assert_eq!(breaker.condition(), Condition::Open { until: at(31) });
+    }
+
+    #[test]
+    fn a_clock_that_jumps_does_not_make_a_rest_last() {
+        let breaker = Breaker::new(1, REST);
+        const YEAR: i64 = 365 * 24 * 3600;
+        // It failed while the clock was a year ahead.
+        breaker.failed(at(YEAR));
+        assert_eq!(breaker.admits(at(0)), Ok(()));
+        breaker.failed(at(1));
+        assert!(breaker.admits(at(2)).is_err());
+        assert_eq!(breaker.admits(at(YEAR)), Ok(()));
     }
 
     #[test]

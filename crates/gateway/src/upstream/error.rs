@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use bartizan_net::Error as NetError;
+
 /// An upstream failed, or could not be asked.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,8 +49,17 @@ impl UpstreamError {
     /// The code that the client gets.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Exchange { source, .. } if source.is_timeout() => "upstream_timeout",
-            Self::Exchange { .. } | Self::Unsendable { .. } => "upstream_unreachable",
+            Self::Exchange { source, .. } => match source {
+                NetError::ConnectTime { .. } | NetError::FirstByteTime { .. } => "upstream_timeout",
+                NetError::IdleTime { .. } => "upstream_stalled",
+                NetError::TotalTime { .. } => "upstream_too_slow",
+                NetError::NoAnswer { .. } | NetError::Broken { .. } => "upstream_broke_off",
+                NetError::NotHttp { .. } | NetError::Coding { .. } => "upstream_garbage",
+                NetError::Bomb { .. } => "upstream_bomb",
+                NetError::TooLong { .. } => "upstream_too_long",
+                _ => "upstream_unreachable",
+            },
+            Self::Unsendable { .. } => "upstream_unreachable",
             Self::Redirect { .. } => "upstream_redirect",
             Self::Resting { .. } => "upstream_resting",
             Self::Full { .. } => "upstream_full",
@@ -60,15 +71,7 @@ impl UpstreamError {
     /// What the client is told: nothing of hosts, addresses and settings.
     pub fn public(&self) -> String {
         match self {
-            Self::Exchange { source, .. } if source.is_timeout() => {
-                "the model's provider did not answer in time; try again".to_owned()
-            }
-            Self::Exchange { source, .. } if source.is_unsent() => {
-                "the model's provider cannot be reached; try again later".to_owned()
-            }
-            Self::Exchange { .. } => {
-                "the model's provider broke off or sent what cannot be read".to_owned()
-            }
+            Self::Exchange { source, .. } => exchange(source).to_owned(),
             Self::Redirect { .. } => "the model's provider answered with a redirect, which is not \
                                       followed; tell the operator"
                 .to_owned(),
@@ -95,5 +98,32 @@ impl UpstreamError {
             Self::Full { .. } => Some(1),
             _ => None,
         }
+    }
+}
+
+/// What the client is told of a failed exchange.
+fn exchange(source: &NetError) -> &'static str {
+    match source {
+        NetError::ConnectTime { .. } | NetError::FirstByteTime { .. } => {
+            "the model's provider did not answer in time; try again"
+        }
+        NetError::IdleTime { .. } => {
+            "the model's provider fell silent in the middle of its answer; try again"
+        }
+        NetError::TotalTime { .. } => {
+            "the model's provider took longer for its whole answer than is allowed; ask for less"
+        }
+        NetError::NoAnswer { .. } | NetError::Broken { .. } => {
+            "the model's provider broke off before its answer was whole; try again"
+        }
+        NetError::NotHttp { .. } | NetError::Coding { .. } => {
+            "the model's provider sent what cannot be read, so nothing of it was delivered"
+        }
+        NetError::Bomb { .. } => {
+            "the model's provider sent what unpacks to far more than it should; nothing of it was \
+             delivered"
+        }
+        NetError::TooLong { .. } => "the model's answer is longer than is read at all",
+        _ => "the model's provider cannot be reached; try again later",
     }
 }

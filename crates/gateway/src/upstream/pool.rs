@@ -278,8 +278,12 @@ async fn attempt(cx: &Cx, mut stay: Stay, parcel: &Parcel<'_>) -> Tried {
         Ok(response) => judge(cx, stay, response),
         Err(source) => {
             stay.failed();
-            let unanswered =
-                matches!(source, NetError::NoAnswer { .. } | NetError::FirstByteTime { .. });
+            let unanswered = matches!(
+                source,
+                NetError::NoAnswer { .. }
+                    | NetError::NotHttp { .. }
+                    | NetError::FirstByteTime { .. }
+            );
             let safe = source.is_unsent() || (target.config.retry_unanswered && unanswered);
             let outcome = Err(UpstreamError::Exchange { target: name(), source });
             Tried { outcome, again: safe.then_some(Duration::ZERO) }

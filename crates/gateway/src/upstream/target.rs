@@ -157,7 +157,9 @@ impl Target {
     }
 
     pub(crate) fn is_spared(&self, now: Timestamp) -> bool {
-        now.millis() < self.busy_until.load(Ordering::Relaxed)
+        let until = Timestamp::from_millis(self.busy_until.load(Ordering::Relaxed));
+        // Later than it could ask for: the clock was set back meanwhile.
+        now < until && until <= now.after(BUSY_MAX)
     }
 
     fn is_anthropic(&self) -> bool {
@@ -334,6 +336,16 @@ mod tests {
             assert!(problem.contains(says), "{problem}");
             assert!(!problem.contains("u:p"), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_spares_no_target_for_long() {
+        let target = target(&at("https://x.test", Provider::OpenAi)).expect("valid");
+        let (cx, clock) = bartizan_core::sim::cx(1);
+        target.spare(&cx, Duration::from_secs(30));
+        assert!(target.is_spared(cx.now()));
+        clock.advance_ms(-3_600_000);
+        assert!(!target.is_spared(cx.now()));
     }
 
     #[test]

@@ -321,7 +321,7 @@ async fn answers_that_break_off_count_as_failures() {
     for _ in 0..2 {
         let mut answer = send(&pool, &cx()).await.expect("a head");
         let cut = answer.read_all(1000).await.expect_err("half a chunk");
-        assert_eq!((cut.status(), cut.code()), (502, "upstream_unreachable"));
+        assert_eq!((cut.status(), cut.code()), (502, "upstream_broke_off"));
     }
     assert!(matches!(send(&pool, &cx()).await, Err(UpstreamError::Resting { .. })));
 }
@@ -332,7 +332,7 @@ async fn an_answer_that_stalls_runs_out_of_time() {
     let upstream = Upstream::start(&[Act::Stall(stall)]).await;
     let mut answer = send(&pool(&[upstream.config()]), &cx()).await.expect("a head");
     let stalled = answer.read_all(1000).await.expect_err("it stalls");
-    assert_eq!((stalled.status(), stalled.code()), (504, "upstream_timeout"));
+    assert_eq!((stalled.status(), stalled.code()), (504, "upstream_stalled"));
 }
 
 #[tokio::test]

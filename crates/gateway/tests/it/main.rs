@@ -1,3 +1,4 @@
 //! The gateway, through its front door.
 
+mod clock;
 mod forgery;

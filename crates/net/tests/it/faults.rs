@@ -71,7 +71,7 @@ async fn garbage_is_no_answer() {
         b"SSH-2.0-x\r\n",
     ] {
         let problem = refusal(Act::Send(bytes.to_vec())).await;
-        assert!(matches!(problem, Error::NoAnswer { .. }), "{problem}");
+        assert!(matches!(problem, Error::NotHttp { .. }), "{problem}");
     }
 }
 
@@ -79,10 +79,10 @@ async fn garbage_is_no_answer() {
 async fn a_head_that_never_ends_is_cut() {
     let line = format!("x-{}: y\r\n", "a".repeat(1000)).into_bytes();
     let long = refusal(Act::Repeat(head("")[..HEAD.len()].to_vec(), line, Duration::ZERO)).await;
-    assert!(matches!(long, Error::NoAnswer { .. }), "{long}");
+    assert!(matches!(long, Error::NotHttp { .. }), "{long}");
     let many = format!("{HEAD}{}\r\n", "a: b\r\n".repeat(1000)).into_bytes();
     let many = refusal(Act::Send(many)).await;
-    assert!(matches!(many, Error::NoAnswer { .. }), "{many}");
+    assert!(matches!(many, Error::NotHttp { .. }), "{many}");
 }
 
 #[tokio::test]

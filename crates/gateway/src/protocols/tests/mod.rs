@@ -4,6 +4,7 @@
 mod cover;
 mod fixtures;
 mod opaque;
+mod rechunked;
 mod relay;
 mod shapes;
 mod streams;

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bartizan_guard::{Carrier, Context, Guard, Profile, Screened, Screening, TextStream};
+use bartizan_core::Verdict;
+use bartizan_guard::{
+    Carrier, Context, Guard, Profile, Report, Screened, Screening, Step, TextStream,
+};
 use serde_json::Value;
 
 use super::{call, cx, fixtures};
@@ -21,7 +24,9 @@ pub(super) struct Relay {
     pub(super) out: Vec<Event>,
     pub(super) usage: Option<Usage>,
     pub(super) is_done: bool,
-    pub(super) redactions: usize,
+    /// Policy stopped it.
+    pub(super) stopped: Option<Verdict>,
+    pub(super) report: Report,
 }
 
 impl Relay {
@@ -43,19 +48,38 @@ impl Relay {
             out: Vec::new(),
             usage: None,
             is_done: false,
-            redactions: 0,
+            stopped: None,
+            report: Report::default(),
         }
     }
 
-    /// All the events of a stream, and its end.
-    pub(super) fn play(mut self, events: &[Event]) -> Result<Self, Garbage> {
-        for event in events {
+    pub(super) fn within(mut self, context: &Arc<Context>) -> Self {
+        self.context = context.clone();
+        self
+    }
+
+    /// All the events of a stream, and its end; nothing of it may be stopped.
+    pub(super) fn play(self, events: &[Event]) -> Result<Self, Garbage> {
+        let played = self.judge(events)?;
+        assert_eq!(played.stopped, None, "stopped: {:?}", played.report);
+        Ok(played)
+    }
+
+    /// The events of a stream until its end, or until policy stops it.
+    pub(super) fn judge(mut self, events: &[Event]) -> Result<Self, Garbage> {
+        'stream: for event in events {
             if self.is_done {
                 break;
             }
             for piece in self.reader.read(event)? {
                 self.piece(piece);
+                if self.stopped.is_some() {
+                    break 'stream;
+                }
             }
+        }
+        for (_, lane) in std::mem::take(&mut self.lanes) {
+            self.report.merge(lane.into_report());
         }
         Ok(self)
     }
@@ -72,18 +96,21 @@ impl Relay {
                 let new =
                     || guard.stream(&Profile::default(), context.clone(), channel, &lane.field);
                 let step = self.lanes.entry(lane.clone()).or_insert_with(new).push(&cx(), &text);
-                self.deliver(&lane, step.released);
+                self.deliver(&lane, step);
             }
             Piece::Whole { lane, text } => self.whole.entry(lane).or_default().push_str(&text),
             Piece::End(lane) => self.end(&lane),
             Piece::Pass(envelope) => {
-                let event = Envelope::event(self.screen(envelope));
-                self.out.push(event);
+                let event = self.screen(envelope).map(Envelope::event);
+                self.out.extend(event);
             }
             Piece::Usage(usage) => self.usage = Some(usage),
             Piece::Done(event) => {
                 let open: Vec<Lane> = self.lanes.keys().chain(self.whole.keys()).cloned().collect();
                 open.iter().for_each(|lane| self.end(lane));
+                if self.stopped.is_some() {
+                    return;
+                }
                 if event != Event::default() {
                     self.out.push(event);
                 }
@@ -93,35 +120,44 @@ impl Relay {
     }
 
     fn end(&mut self, lane: &Lane) {
+        if self.stopped.is_some() {
+            return;
+        }
         if let Some(mut stream) = self.lanes.remove(lane) {
             let step = stream.finish(&cx());
-            self.redactions += stream.report().redactions;
-            self.deliver(lane, step.released);
+            self.report.merge(stream.into_report());
+            self.deliver(lane, step);
         }
         if let Some(text) = self.whole.remove(lane) {
             let text = Value::String(text);
-            let arguments = self.screen(Arguments { location: lane.field.clone(), text });
+            let Some(arguments) = self.screen(Arguments { location: lane.field.clone(), text })
+            else {
+                return;
+            };
             let text = arguments.get().text.as_str().unwrap_or_default().to_owned();
             let event = self.reader.write(lane, &text);
             self.out.push(event);
         }
     }
 
-    fn deliver(&mut self, lane: &Lane, released: Option<Screened<String>>) {
-        if let Some(text) = released {
+    fn deliver(&mut self, lane: &Lane, step: Step) {
+        if let Some(text) = step.released {
             let event = self.reader.write(lane, &text.into_inner());
             self.out.push(event);
         }
+        self.stopped = step.stop;
     }
 
-    fn screen<T: Carrier>(&mut self, item: T) -> Screened<T> {
+    fn screen<T: Carrier>(&mut self, item: T) -> Option<Screened<T>> {
         match self.guard.screen(&cx(), &Profile::default(), &self.context, item) {
             Screening::Pass(item, report) => {
-                self.redactions += report.redactions;
-                item
+                self.report.merge(report);
+                Some(item)
             }
             Screening::Held(_, report) | Screening::Stopped(report) => {
-                panic!("stopped: {report:?}")
+                self.stopped = Some(report.verdict);
+                self.report.merge(report);
+                None
             }
         }
     }
