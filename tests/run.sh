@@ -34,6 +34,23 @@ sdks() {
     fi
 }
 
+# The servers that an installation grows onto; each test starts its own.
+servers() {
+    local wanted=(postgresql nats-server redis-server) missing=() package
+    for package in "${wanted[@]}"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} = 0 ]; then
+        export BARTIZAN_TEST_REQUIRE=1
+    elif [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        skip "what the tests do with the packages ${missing[*]}, where they are absent: only root on Debian may install them"
+    elif apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"; then
+        export BARTIZAN_TEST_REQUIRE=1
+    else
+        skip "what the tests do with the packages ${missing[*]}: they could not be installed"
+    fi
+}
+
 # What the tests of a release use; without one, its test passes and proves nothing.
 tools() {
     local tool
@@ -67,7 +84,7 @@ licences() {
     fi
 }
 
-stages=(format lint sdks tools tests licences)
+stages=(format lint sdks servers tools tests licences)
 if [ "${1:-}" = --list ]; then
     printf '%s\n' "${stages[@]}"
     exit 0

@@ -1,12 +1,6 @@
-//! A PostgreSQL server of a test's own, in a directory that goes when the test ends.
-//!
-//! It needs the distribution's `postgresql` package, as `tests/run.sh` installs it. Where that is
-//! absent the test says loudly that it was skipped, or fails if `BARTIZAN_TEST_REQUIRE` is set.
-
-#![allow(dead_code, unreachable_pub, reason = "each test target uses its own part")]
+//! A PostgreSQL server, in a directory that goes when the test ends.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -24,12 +18,7 @@ pub struct PostgresServer {
 impl PostgresServer {
     /// Starts one; `None` where PostgreSQL is not installed.
     pub fn start() -> Option<Self> {
-        let Some(binaries) = binaries() else {
-            let require = std::env::var_os("BARTIZAN_TEST_REQUIRE").is_some();
-            assert!(!require, "PostgreSQL is not installed");
-            eprintln!("!! SKIPPED: PostgreSQL is not installed");
-            return None;
-        };
+        let binaries = binaries()?;
         let dir = tempfile::tempdir().expect("a directory");
         // The server refuses to run as root: it runs as the user that its package made.
         if root() {
@@ -39,9 +28,7 @@ impl PostgresServer {
         let mut init = as_server(&binaries.join("initdb"));
         init.args(["--username=bartizan", "--auth=trust", "--encoding=UTF8", "--no-sync", "-D"]);
         run(init.arg(&data));
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
+        let port = super::free_port();
         let process = serve(&binaries, &data, port);
         Some(Self { binaries, dir, port, process })
     }
@@ -112,13 +99,14 @@ pub fn kill(pid: u32) {
     run(Command::new("kill").args(["-KILL", &pid]));
 }
 
+/// The folder of `initdb` and its siblings: the newest that the distribution's package installed.
 fn binaries() -> Option<PathBuf> {
     let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut places: Vec<PathBuf> = packaged.map(|version| version.path().join("bin")).collect();
     places.sort();
     places.reverse();
-    places.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
-    places.into_iter().find(|place| place.join("initdb").exists())
+    let initdb = super::program("initdb", "BARTIZAN_TEST_INITDB", places)?;
+    initdb.parent().map(Path::to_owned)
 }
 
 fn root() -> bool {

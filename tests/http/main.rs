@@ -11,8 +11,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../../crates/store/tests/it/redis_server.rs"]
-mod redis_server;
+#[path = "../common/servers.rs"]
+mod servers;
 
 mod answers;
 mod bad_input;

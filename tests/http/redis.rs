@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     common::{Home, Reply, Server, model::Model, request},
-    redis_server::RedisServer,
+    servers::RedisServer,
 };
 
 /// How long Redis may take to be found again.

@@ -298,8 +298,8 @@ impl Repository for Postgres {
 const LONG: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
-#[path = "../../../../tests/common/postgres.rs"]
-mod server;
+#[path = "../../../../tests/common/servers.rs"]
+mod servers;
 
 #[cfg(test)]
 mod tests {
@@ -308,7 +308,7 @@ mod tests {
         atomic::{AtomicU32, Ordering},
     };
 
-    use super::{server::PostgresServer, *};
+    use super::{servers::PostgresServer, *};
 
     #[tokio::test(flavor = "multi_thread")]
     async fn postgres_conforms() {

@@ -7,7 +7,7 @@ use bartizan_store::{Delivery, Error, Filter, Subscription, entity};
 use serde_json::json;
 
 use super::*;
-use crate::nats_server::{NatsServer, nats};
+use crate::servers::{NatsServer, nats};
 
 /// A store and the server that its bus needs, if any.
 struct Bed {

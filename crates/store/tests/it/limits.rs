@@ -16,7 +16,7 @@ use bartizan_store::{
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 
-use crate::redis_server::RedisServer;
+use crate::servers::RedisServer;
 
 pub(crate) const WINDOW: Duration = Duration::from_secs(16);
 

@@ -13,14 +13,12 @@ mod damage;
 mod keys;
 mod limits;
 mod nats;
-mod nats_server;
 mod portable;
 mod postgres;
-#[path = "../../../../tests/common/postgres.rs"]
-mod postgres_server;
 mod records;
 mod redis;
-mod redis_server;
+#[path = "../../../../tests/common/servers.rs"]
+mod servers;
 
 use std::{
     path::{Path, PathBuf},

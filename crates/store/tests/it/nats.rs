@@ -17,8 +17,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     bus::{event, next, waiting},
-    nats_server::{NatsServer, nats, nats_with, stopped_nats},
-    postgres_server::PostgresServer,
+    servers::{NatsServer, PostgresServer, nats, nats_with, stopped_nats},
 };
 
 const STREAM: &str = "BARTIZAN_EVENTS";

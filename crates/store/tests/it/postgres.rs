@@ -6,7 +6,7 @@ use bartizan_store::{Error, ExportOptions, NewMasterKey, Query, Sealing};
 use serde_json::json;
 
 use super::*;
-use crate::postgres_server::PostgresServer;
+use crate::servers::{self, PostgresServer};
 
 /// Nodes of one database, each with a directory of its own and the same master key.
 struct Nodes {
@@ -142,7 +142,7 @@ async fn what_was_acknowledged_outlives_the_server() {
         let pid = nodes.server.pid();
         let killer = async {
             tokio::time::sleep(Duration::from_millis(150)).await;
-            postgres_server::kill(pid);
+            servers::postgres::kill(pid);
         };
         let (done, ()) = tokio::join!(futures_util::future::join_all(writers), killer);
         for (ids, error) in done {

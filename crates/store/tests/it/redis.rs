@@ -14,7 +14,7 @@ use bartizan_store::{
 use crate::{
     CLASSES,
     limits::{at, budget, take},
-    redis_server::RedisServer,
+    servers::RedisServer,
 };
 
 /// How long Redis may take to be found again.

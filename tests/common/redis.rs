@@ -1,9 +1,9 @@
-//! A Redis of a test's own, on a free port, gone when it is dropped.
-#![allow(dead_code, unreachable_pub, reason = "each test target uses its own part")]
+//! A Redis, on a free port, gone when it is dropped.
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -13,32 +13,26 @@ const START_MAX: Duration = Duration::from_secs(20);
 
 pub struct RedisServer {
     pub port: u16,
+    program: PathBuf,
     dir: tempfile::TempDir,
     args: Vec<String>,
     child: Option<Child>,
 }
 
 impl RedisServer {
-    /// `None` where there is no `redis-server`, neither in the path nor named by
-    /// `BARTIZAN_TEST_REDIS`: then the test is skipped.
+    /// Starts one; `None` where Redis is not installed.
     pub fn start() -> Option<Self> {
         Self::with(&[])
     }
 
     pub fn with(args: &[&str]) -> Option<Self> {
-        let found = Command::new(binary()).arg("--version").stdout(Stdio::null()).status();
-        if found.is_err() {
-            let required = std::env::var("BARTIZAN_TEST_REQUIRE").is_ok_and(|value| value == "1");
-            assert!(!required, "no redis-server; name it in BARTIZAN_TEST_REDIS");
-            eprintln!("SKIPPED: no redis-server; name it in BARTIZAN_TEST_REDIS");
-            return None;
-        }
+        let program = super::program("redis-server", "BARTIZAN_TEST_REDIS", Vec::new())?;
         let dir = tempfile::tempdir().expect("a directory");
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
-        let mut server = Self { port: free_port(), dir, args, child: None };
+        let mut server = Self { program, port: super::free_port(), dir, args, child: None };
         // Somebody may take the port before Redis does.
         while !server.begin() {
-            server.port = free_port();
+            server.port = super::free_port();
         }
         Some(server)
     }
@@ -81,7 +75,7 @@ impl RedisServer {
 
     /// Whether it runs; `false` when it ended at once.
     fn begin(&mut self) -> bool {
-        let child = Command::new(binary())
+        let child = Command::new(&self.program)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--dir"])
             .arg(self.dir.path())
@@ -118,13 +112,4 @@ fn answers(port: u16) -> bool {
     let mut answer = [0; 7];
     let talked = stream.write_all(b"PING\r\n").and_then(|()| stream.read_exact(&mut answer));
     talked.is_ok() && (&answer == b"+PONG\r\n" || answer.starts_with(b"-NOAUTH"))
-}
-
-fn binary() -> String {
-    std::env::var("BARTIZAN_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
