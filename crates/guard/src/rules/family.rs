@@ -1,12 +1,9 @@
 //! Patterns that belong together, each behind words that are cheap to look for first.
 
-use std::collections::BTreeSet;
-
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 use bartizan_core::{Confidence, Span};
 use regex::Regex;
 
-use super::{phrases, regex};
+use super::{Stems, phrases, regex};
 use crate::{HITS_MAX, Hit};
 
 /// A way to say something.
@@ -32,9 +29,8 @@ pub(super) fn saying(
 /// Sayings of one kind. Case does not matter in them.
 #[derive(Debug)]
 pub(super) struct Family {
-    stems: AhoCorasick,
-    /// Which saying each stem announces.
-    owners: Vec<usize>,
+    /// Each announces a saying.
+    stems: Stems,
     patterns: Vec<Regex>,
     #[cfg(test)]
     sayings: Vec<Saying>,
@@ -43,12 +39,9 @@ pub(super) struct Family {
 impl Family {
     pub(super) fn new(sayings: Vec<Saying>) -> Self {
         let pairs = sayings.iter().enumerate();
-        let (stems, owners): (Vec<&str>, Vec<usize>) =
-            pairs.flat_map(|(i, saying)| saying.stems.iter().map(move |stem| (*stem, i))).unzip();
-        let stems = AhoCorasickBuilder::new().ascii_case_insensitive(true).build(stems);
+        let stems = pairs.flat_map(|(i, saying)| saying.stems.iter().map(move |stem| (*stem, i)));
         Self {
-            stems: stems.expect("INVARIANT: a few short words make an automaton"),
-            owners,
+            stems: Stems::new(stems, true),
             patterns: sayings.iter().map(|one| regex(&format!("(?i){}", one.pattern))).collect(),
             #[cfg(test)]
             sayings,
@@ -58,7 +51,7 @@ impl Family {
     /// Where something is said, but for phrases that are quoted to be talked about;
     /// in order, without overlaps.
     pub(super) fn find(&self, text: &str) -> Vec<Span> {
-        let patterns = self.announced(text).into_iter().filter_map(|i| self.patterns.get(i));
+        let patterns = self.stems.announced(text).into_iter().filter_map(|i| self.patterns.get(i));
         let found = patterns.flat_map(|pattern| pattern.find_iter(text).take(HITS_MAX));
         let mut spans: Vec<Span> = found.map(|m| Span::new(m.start(), m.end())).collect();
         spans.retain(|span| !phrases::is_quoted_example(text, *span));
@@ -72,17 +65,12 @@ impl Family {
         hits.extend(self.find(text).into_iter().map(|span| Hit { span, confidence }));
     }
 
-    fn announced(&self, text: &str) -> BTreeSet<usize> {
-        let found = self.stems.find_overlapping_iter(text);
-        found.filter_map(|m| self.owners.get(m.pattern().as_usize()).copied()).collect()
-    }
-
     /// Each pattern finds its sample, and its stems announce it.
     #[cfg(test)]
     pub(super) fn check(&self) {
         let mut wrong = Vec::new();
         for (i, saying) in self.sayings.iter().enumerate() {
-            if !self.announced(saying.sample).contains(&i) {
+            if !self.stems.announced(saying.sample).contains(&i) {
                 wrong.push(format!("{:?} has no stem of {:?}", saying.sample, saying.stems));
             }
             if !self.patterns[i].is_match(saying.sample) {

@@ -2,14 +2,14 @@
 //! where the service has one. [`SHAPES`]: those that a prefix does not tell. A row a
 //! form; the tests make samples from the row itself, so that no token stands here.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use bartizan_core::{Confidence, Span};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use regex::Regex;
 
 use super::{
+    Stems,
     checksums::{crc32, entropy},
     regex,
 };
@@ -692,22 +692,17 @@ pub(super) const SHAPES: &[Shape] = &[
     },
 ];
 
-static SHAPED: LazyLock<(AhoCorasick, Vec<usize>, Vec<Regex>)> = LazyLock::new(|| {
+static SHAPED: LazyLock<(Stems, Vec<Regex>)> = LazyLock::new(|| {
     let pairs = SHAPES.iter().enumerate();
-    let (stems, owners): (Vec<&str>, Vec<usize>) =
-        pairs.flat_map(|(i, shape)| shape.stems.iter().map(move |stem| (*stem, i))).unzip();
-    let stems = AhoCorasick::new(stems);
+    let stems = pairs.flat_map(|(i, shape)| shape.stems.iter().map(move |stem| (*stem, i)));
     let patterns = SHAPES.iter().map(|shape| regex(shape.pattern)).collect();
-    (stems.expect("INVARIANT: a few short words make an automaton"), owners, patterns)
+    (Stems::new(stems, false), patterns)
 });
 
 /// The tokens that have a shape.
 pub(super) fn shaped(text: &str, hits: &mut Vec<Hit>) {
-    let (stems, owners, patterns) = &*SHAPED;
-    let found = stems.find_overlapping_iter(text);
-    let seen: BTreeSet<usize> =
-        found.filter_map(|m| owners.get(m.pattern().as_usize()).copied()).collect();
-    for pattern in seen.into_iter().filter_map(|i| patterns.get(i)) {
+    let (stems, patterns) = &*SHAPED;
+    for pattern in stems.announced(text).into_iter().filter_map(|i| patterns.get(i)) {
         let tokens = pattern.captures_iter(text).filter_map(|found| found.get(1)).take(HITS_MAX);
         let tokens =
             tokens.filter(|token| !is_dull(token.as_str()) && entropy(token.as_str()) >= 3.0);

@@ -38,6 +38,9 @@ mod secret_token;
 mod system_prompt_overlap;
 mod us_ssn;
 
+use std::collections::{BTreeSet, VecDeque};
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use bartizan_core::{Confidence, Span};
 use regex::Regex;
 
@@ -80,6 +83,50 @@ fn regex(pattern: &str) -> Regex {
     // Whole words by ASCII letters: the automaton stays fast in text that is not ASCII.
     let pattern = pattern.replace(r"\b", r"(?-u:\b)");
     Regex::new(&pattern).expect("INVARIANT: the shipped patterns compile, as a test shows")
+}
+
+/// Short words that announce what costs more to look for, each with the index of what it
+/// announces. A table of all transitions: these are looked for in every text.
+#[derive(Debug)]
+struct Stems {
+    automaton: AhoCorasick,
+    owners: Vec<usize>,
+}
+
+impl Stems {
+    fn new<'a>(stems: impl Iterator<Item = (&'a str, usize)>, any_case: bool) -> Self {
+        let (stems, owners): (Vec<&str>, Vec<usize>) = stems.unzip();
+        let automaton = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(any_case)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(stems)
+            .expect("INVARIANT: a few short words make an automaton");
+        Self { automaton, owners }
+    }
+
+    /// Every place where one stands, overlapping ones too, and what it announces.
+    fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (Span, usize)> + 'a {
+        self.automaton.find_overlapping_iter(text).filter_map(|found| {
+            let owner = self.owners.get(found.pattern().as_usize())?;
+            Some((Span::new(found.start(), found.end()), *owner))
+        })
+    }
+
+    /// What is announced, in order.
+    fn announced(&self, text: &str) -> BTreeSet<usize> {
+        self.find(text).map(|(_, owner)| owner).collect()
+    }
+}
+
+/// Whether so many digits stand somewhere within so many bytes. What a rule looks for has
+/// them; prose with a date and a price has not.
+fn has_digits(text: &str, count: usize, within: usize) -> bool {
+    let mut places = VecDeque::with_capacity(count);
+    text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()).any(|(at, _)| {
+        places.push_back(at);
+        let first = if places.len() >= count { places.pop_front() } else { None };
+        first.is_some_and(|first| at - first < within)
+    })
 }
 
 /// A hit for each match that passes the check.

@@ -8,7 +8,7 @@ use regex::Regex;
 use super::{
     ALL_CHANNELS,
     checksums::{digits, luhn, mod_11_10, verhoeff, weighted},
-    each, regex,
+    each, has_digits, regex,
 };
 use crate::{Hit, Look, Needs, Rule};
 
@@ -159,11 +159,15 @@ const FORMS: &[Form] = &[
     },
 ];
 
+/// INVARIANT: every form has six digits within 16 bytes.
+const DIGITS_LEAST: usize = 6;
+const DIGITS_WITHIN: usize = 16;
+
 static COMPILED: LazyLock<Vec<Regex>> =
     LazyLock::new(|| FORMS.iter().map(|form| regex(form.pattern)).collect());
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
-    if !look.text.bytes().any(|b| b.is_ascii_digit()) {
+    if !has_digits(look.text, DIGITS_LEAST, DIGITS_WITHIN) {
         return;
     }
     for (form, regex) in FORMS.iter().zip(&*COMPILED) {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use bartizan_core::{Confidence, Meta, Severity, Span, Verdict, hit, miss};
 use regex::Regex;
 
-use super::{ALL_CHANNELS, checksums::digits, each, regex};
+use super::{ALL_CHANNELS, checksums::digits, each, has_digits, regex};
 use crate::{HITS_MAX, Hit, Look, Needs, Rule};
 
 pub(super) const RULE: Rule = Rule {
@@ -43,6 +43,10 @@ pub(super) const RULE: Rule = Rule {
     inspect,
 };
 
+/// INVARIANT: every number has seven digits, at most four bytes apart.
+const DIGITS_LEAST: usize = 7;
+const DIGITS_WITHIN: usize = 32;
+
 static NUMBERS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     const MORE: &str = r"(?:\s?(?:x|ext\.?)\s?\d{1,6})?";
     [
@@ -64,7 +68,7 @@ static ANNOUNCES: LazyLock<Regex> = LazyLock::new(|| {
 const ANNOUNCED_WITHIN: usize = 48;
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
-    if !look.text.bytes().any(|b| b.is_ascii_digit()) {
+    if !has_digits(look.text, DIGITS_LEAST, DIGITS_WITHIN) {
         return;
     }
     let [international, american, home] = &*NUMBERS;

@@ -2,11 +2,10 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use bartizan_core::{Confidence, Meta, Severity, Span, Verdict, hit, miss};
 
 use super::{
-    ALL_CHANNELS,
+    ALL_CHANNELS, Stems,
     formats::{self, FORMATS},
 };
 use crate::{HITS_MAX, Hit, Look, Needs, Rule};
@@ -36,27 +35,21 @@ pub(super) const RULE: Rule = Rule {
     inspect,
 };
 
-static PREFIXES: LazyLock<(AhoCorasick, Vec<usize>)> = LazyLock::new(|| {
-    let pairs: Vec<(&str, usize)> = FORMATS
-        .iter()
-        .enumerate()
-        .flat_map(|(i, format)| format.prefixes.iter().map(move |prefix| (*prefix, i)))
-        .collect();
-    let automaton = AhoCorasick::new(pairs.iter().map(|(prefix, _)| prefix))
-        .expect("INVARIANT: short prefixes make an automaton");
-    (automaton, pairs.into_iter().map(|(_, format)| format).collect())
+static PREFIXES: LazyLock<Stems> = LazyLock::new(|| {
+    let formats = FORMATS.iter().enumerate();
+    let prefixes =
+        formats.flat_map(|(i, format)| format.prefixes.iter().map(move |prefix| (*prefix, i)));
+    Stems::new(prefixes, false)
 });
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
-    let (automaton, owners) = &*PREFIXES;
-    for found in automaton.find_overlapping_iter(look.text) {
-        let format = owners.get(found.pattern().as_usize()).and_then(|i| FORMATS.get(*i));
-        let Some(format) = format else { continue };
+    for (prefix, format) in PREFIXES.find(look.text) {
+        let Some(format) = FORMATS.get(format) else { continue };
         if hits.len() < HITS_MAX
-            && let Some(end) = format.token(look.text, found.start(), found.end())
+            && let Some(end) = format.token(look.text, prefix.start, prefix.end)
         {
             hits.push(Hit {
-                span: Span::new(found.start(), end),
+                span: Span::new(prefix.start, end),
                 confidence: Confidence::percent(95),
             });
         }

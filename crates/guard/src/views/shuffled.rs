@@ -77,6 +77,9 @@ pub(crate) fn reversed(text: &str, out: &mut Vec<Decoded>) {
 /// Runs of single letters with one separator between them; two separators part words.
 pub(crate) fn spaced(text: &str, out: &mut Vec<Decoded>) {
     let is_gap = |c: char| matches!(c, ' ' | '.' | '-' | '_' | '*' | '|');
+    if !has_singles(text, is_gap) {
+        return;
+    }
     let chars: Vec<(usize, char)> = text.char_indices().collect();
     let mut at = 0;
     while let Some((start, run, next)) = run_from(&chars, at, is_gap) {
@@ -86,6 +89,16 @@ pub(crate) fn spaced(text: &str, out: &mut Vec<Decoded>) {
         }
         at = next;
     }
+}
+
+/// Whether so many words of one letter follow one another that there may be a run.
+fn has_singles(text: &str, is_gap: impl Fn(char) -> bool) -> bool {
+    let mut singles = 0;
+    text.split(is_gap).filter(|word| !word.is_empty()).any(|word| {
+        let is_single = word.chars().filter(|c| c.is_alphanumeric()).take(2).count() == 1;
+        singles = if is_single { singles + 1 } else { 0 };
+        singles >= SPACED_LEAST
+    })
 }
 
 /// The next run from a place on: its start in bytes, its letters, where it ends.
@@ -125,24 +138,32 @@ pub(crate) fn leet(text: &str, out: &mut Vec<Decoded>) {
     if !text.bytes().any(|b| matches!(b, b'0' | b'1' | b'3' | b'4' | b'5' | b'7' | b'@' | b'$')) {
         return;
     }
+    let words = || text.split_inclusive(char::is_whitespace);
+    if words().map(leet_in).sum::<usize>() < LEET_LEAST {
+        return;
+    }
     let mut decoded = Decoded { text: String::with_capacity(text.len()), pieces: Vec::new() };
-    let mut count = 0;
     let mut at = 0;
-    for word in text.split_inclusive(char::is_whitespace) {
-        let letters = word.chars().filter(|c| c.is_alphabetic()).count();
-        let digits = word.chars().filter(|c| like(*c) != *c).count();
-        let is_leet = digits > 0 && letters > 0 && digits <= 2 * letters && word.len() < 32;
+    for word in words() {
+        let is_leet = leet_in(word) > 0;
         for (i, c) in word.char_indices() {
             let to = if is_leet { like(c) } else { c };
-            count += usize::from(to != c);
             decoded.pieces.push((decoded.text.len(), Span::new(at + i, at + i + c.len_utf8())));
             decoded.text.push(to);
         }
         at += word.len();
     }
-    if count >= LEET_LEAST {
-        out.push(decoded);
+    out.push(decoded);
+}
+
+/// How many characters of a word stand for letters; none where the word is none.
+fn leet_in(word: &str) -> usize {
+    let digits = word.chars().filter(|c| like(*c) != *c).count();
+    if digits == 0 || word.len() >= 32 {
+        return 0;
     }
+    let letters = word.chars().filter(|c| c.is_alphabetic()).count();
+    if letters > 0 && digits <= 2 * letters { digits } else { 0 }
 }
 
 fn like(c: char) -> char {
