@@ -22,6 +22,10 @@ use clap::Parser;
 
 use output::{Outcome, reader_left};
 
+/// A request makes hundreds of short-lived texts on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = verbs::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
