@@ -177,9 +177,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Texts that the model reads as one: what stands across their ends is shown too.
-    pub(crate) fn seams(&mut self, texts: &mut [&mut String], at: &str, channel: Channel) {
+    pub(super) fn seams(
+        &mut self,
+        texts: &mut [&mut String],
+        ends: &[seam::End],
+        at: &str,
+        channel: Channel,
+    ) {
         let location = format!("{at}#seam");
-        seam::visit(texts, &mut |text| self.show(text, &location, channel));
+        seam::visit(texts, ends, &mut |text| self.show(text, &location, channel));
     }
 
     fn show(&mut self, text: &mut String, at: &str, channel: Channel) {
