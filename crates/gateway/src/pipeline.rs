@@ -267,7 +267,7 @@ async fn subject(
         tenant_tag: store.tenant_tag(&key.tenant).await.map_err(broken)?,
         key: key.id,
         route: route.name.clone(),
-        model: call.model.clone(),
+        model: model_on_record(gateway, key, route, &call.model).await?,
         protocol: protocol.meta().name,
         end_user,
         prompt: store.digest(&key.tenant, "prompt", body).await.map_err(broken)?,
@@ -275,6 +275,28 @@ async fn subject(
 }
 
 /// Inspects the request; long ones on a thread that may block.
+/// A model's name as it enters the ledger, which nothing ever leaves, and clear metadata:
+/// the client's own word only where the operator lists it, or it is a name and no rule
+/// finds anything in it. For any other stands a keyed digest.
+async fn model_on_record(
+    gateway: &Gateway,
+    key: &Key,
+    route: &Route,
+    model: &str,
+) -> Result<String, Failure> {
+    let is_plain = || {
+        let (profile, context) = (bartizan_guard::Profile::default(), Context::default());
+        let channel = bartizan_guard::Channel::Content;
+        let report = gateway.guard.inspect(&gateway.cx, &profile, &context, channel, model);
+        report.findings.is_empty()
+    };
+    let is_listed = route.config.models.iter().any(|listed| listed == model);
+    if is_listed || identity::is_model_name(model) && is_plain() {
+        return Ok(model.to_owned());
+    }
+    digest(gateway, key, "model", model.as_bytes()).await
+}
+
 async fn screen(
     gateway: &Arc<Gateway>,
     route: &Arc<Route>,
