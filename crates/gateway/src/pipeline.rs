@@ -237,7 +237,7 @@ async fn reserve(
     let limits = gateway.store.limits();
     budgets::reserve(&*limits, arrival.time, &owners, estimate, price)
         .await
-        .map_err(|exceeded| refusals::over_limit(&exceeded))
+        .map_err(|over| refusals::over_limit(&over))
 }
 
 #[expect(clippy::too_many_arguments, reason = "it gathers what the earlier steps found, once")]

@@ -4,9 +4,10 @@ use std::{fmt::Display, time::Duration};
 
 use bartizan_core::{Id, Mode, Verdict, json};
 use bartizan_guard::Report;
-use bartizan_store::{Exceeded, Reason};
+use bartizan_store::Reason;
 
 use crate::{
+    budgets::Over,
     keys::Unaccepted,
     protocols::{Failure, Opaque, Refusal},
     upstream::UpstreamError,
@@ -112,25 +113,30 @@ pub(crate) fn opaque(what: &Opaque, route: &str) -> Failure {
     Failure::new(400, "not_inspectable", message).param(&what.location)
 }
 
-pub(crate) fn over_limit(exceeded: &Exceeded) -> Failure {
-    let what = exceeded.key.split(':').next().unwrap_or("requests");
-    let seconds = exceeded.retry_after.as_secs().max(1);
+pub(crate) fn over_limit(over: &Over) -> Failure {
+    let Over { exceeded, wanted } = over;
+    let what = match exceeded.key.split(':').next() {
+        Some("cost") => "millionths of cost",
+        what => what.unwrap_or("requests"),
+    };
+    let wait = exceeded.retry_after;
+    let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
     let max = exceeded.limit;
-    let (status, code, message) = match exceeded.reason {
-        Reason::Unavailable => (
+    match exceeded.reason {
+        Reason::Unavailable => Failure::new(
             503,
             "limits_unavailable",
             format!(
                 "denied: the limit of {max} {what} cannot be counted now; try again in {seconds} s"
             ),
-        ),
-        Reason::UsedUp | Reason::TooLarge => (
+        )
+        .retry_after(seconds),
+        Reason::UsedUp => Failure::new(
             429,
             "over_limit",
             format!("the limit of {max} {what} is used up; try again in {seconds} s"),
         ),
-    };
-    Failure::new(status, code, message).retry_after(seconds)
+    }
 }
 
 pub(crate) fn unknown_path(path: &str) -> Failure {
@@ -138,6 +144,15 @@ pub(crate) fn unknown_path(path: &str) -> Failure {
     Failure::new(
         404,
         "unknown_path",
+        )
+        .retry_after(seconds),
+        // No wait helps, so it is no 429, which SDKs repeat.
+        Reason::TooLarge => Failure::new(
+            400,
+            "limit_too_small",
+            format!(
+                "this request may need up to {wanted} {what}, and the limit is {max}; shorten it, ask for fewer tokens, or have the limit raised"
+            ),
         format!("`{path}` is no path of this gateway; a route's `pass_paths` may list it"),
     )
 }
