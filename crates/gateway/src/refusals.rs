@@ -39,6 +39,15 @@ pub(crate) fn body_cut() -> Failure {
     )
 }
 
+pub(crate) fn misframed_body() -> Failure {
+    Failure::new(
+        400,
+        "misframed_body",
+        "the body is not framed as its `transfer-encoding` says: a chunk of it cannot be read"
+            .to_owned(),
+    )
+}
+
 pub(crate) fn encoding(name: &str) -> Failure {
     let name = json::clip(name, 32);
     Failure::new(

@@ -115,11 +115,15 @@ fn message(i: usize, message: &Value, roles: &[&str]) -> Result<(), Refusal> {
     let Value::Object(map) = message else {
         return Err(refusal(&at, format!("`{at}` is {}: expected an object", kind(message))));
     };
-    let role = map.get("role").and_then(Value::as_str).unwrap_or_default();
-    if !roles.contains(&role) {
-        let role = bartizan_core::json::clip(role, 32);
+    let role = map.get("role").unwrap_or(&Value::Null);
+    if !role.as_str().is_some_and(|role| roles.contains(&role)) {
+        let is = match role {
+            Value::Null => "missing".to_owned(),
+            Value::String(role) => format!("`{}`", bartizan_core::json::clip(role, 32)),
+            other => kind(other).to_owned(),
+        };
         let expected = roles.join(", ");
-        let message = format!("`{at}.role` is `{role}`: expected one of {expected}");
+        let message = format!("`{at}.role` is {is}: expected one of {expected}");
         return Err(refusal(&format!("{at}.role"), message));
     }
     match map.get("content") {
