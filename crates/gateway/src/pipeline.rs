@@ -75,6 +75,7 @@ pub(crate) async fn handle(
     match answer(&gateway, &arrival, &head, body).await {
         Ok(response) => response,
         Err(failure) => {
+            refusals::log(&failure, arrival.id, "", None);
             gateway.refuse(&arrival.caller, &failure);
             reply::failure(arrival.provider, &failure, arrival.id)
         }
@@ -197,7 +198,7 @@ fn authorize(
 ) -> Result<Authorized<Grant>, Failure> {
     let model = &call.model;
     allowed(gateway, key, &route.name, model)
-        .map_err(|denied| refusals::not_allowed(&key.name, model, &denied.to_string()))
+        .map_err(|denied| refusals::not_allowed(&key.name, "model", model, &denied.to_string()))
 }
 
 /// What the gateway cannot see: refused unless the route allows it, and then named.
@@ -274,7 +275,6 @@ async fn subject(
     })
 }
 
-/// Inspects the request; long ones on a thread that may block.
 /// A model's name as it enters the ledger, which nothing ever leaves, and clear metadata:
 /// the client's own word only where the operator lists it, or it is a name and no rule
 /// finds anything in it. For any other stands a keyed digest.
@@ -297,6 +297,7 @@ async fn model_on_record(
     digest(gateway, key, "model", model.as_bytes()).await
 }
 
+/// Inspects the request; long ones on a thread that may block.
 async fn screen(
     gateway: &Arc<Gateway>,
     route: &Arc<Route>,

@@ -105,12 +105,13 @@ pub(crate) fn no_such_model(model: &str) -> Failure {
     .param("model")
 }
 
-pub(crate) fn not_allowed(key: &str, model: &str, why: &str) -> Failure {
-    let model = json::clip(model, 128);
+/// `kind` is what it may not use: a model, a route, a path.
+pub(crate) fn not_allowed(key: &str, kind: &str, name: &str, why: &str) -> Failure {
+    let name = json::clip(name, 128);
     Failure::new(
         403,
         "not_allowed",
-        format!("the key named `{key}` may not use the model `{model}`: {why}"),
+        format!("the key named `{key}` may not use the {kind} `{name}`: {why}"),
     )
 }
 
@@ -144,15 +145,6 @@ pub(crate) fn over_limit(over: &Over) -> Failure {
             429,
             "over_limit",
             format!("the limit of {max} {what} is used up; try again in {seconds} s"),
-        ),
-    }
-}
-
-pub(crate) fn unknown_path(path: &str) -> Failure {
-    let path = json::clip(path, 128);
-    Failure::new(
-        404,
-        "unknown_path",
         )
         .retry_after(seconds),
         // No wait helps, so it is no 429, which SDKs repeat.
@@ -162,6 +154,15 @@ pub(crate) fn unknown_path(path: &str) -> Failure {
             format!(
                 "this request may need up to {wanted} {what}, and the limit is {max}; shorten it, ask for fewer tokens, or have the limit raised"
             ),
+        ),
+    }
+}
+
+pub(crate) fn unknown_path(path: &str) -> Failure {
+    let path = json::clip(path, 128);
+    Failure::new(
+        404,
+        "unknown_path",
         format!("`{path}` is no path of this gateway; a route's `pass_paths` may list it"),
     )
 }
@@ -218,9 +219,16 @@ pub(crate) fn answer_stopped(report: &Report, id: Id) -> Failure {
     )
 }
 
+/// Says in the log what the client is not told.
+pub(crate) fn log(failure: &Failure, request: Id, route: &str, target: Option<&str>) {
+    if let Some(error) = &failure.detail {
+        let code = failure.code;
+        tracing::warn!(%request, route, target, code, error, "an upstream failed");
+    }
+}
+
 pub(crate) fn upstream(error: &UpstreamError) -> Failure {
-    tracing::warn!(%error, "an upstream failed");
-    let failure = Failure::new(error.status(), error.code(), error.public());
+    let failure = Failure::new(error.status(), error.code(), error.public()).detail(error);
     match error.retry_after() {
         Some(seconds) => failure.retry_after(seconds),
         None => failure,
@@ -228,12 +236,12 @@ pub(crate) fn upstream(error: &UpstreamError) -> Failure {
 }
 
 pub(crate) fn upstream_garbage(what: &dyn Display) -> Failure {
-    tracing::warn!(%what, "an upstream's answer could not be read");
     Failure::new(
         502,
         "upstream_garbage",
         "the model's answer could not be read, so nothing of it was delivered".to_owned(),
     )
+    .detail(what)
 }
 
 pub(crate) fn upstream_cut() -> Failure {

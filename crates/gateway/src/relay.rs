@@ -128,6 +128,7 @@ impl Relay {
                 self.reader.error(&failure, &id.to_string())
             }
             Err(Cut::Failed(failure)) => {
+                refusals::log(&failure, id, &self.route.name, end.target.as_deref());
                 end.cut = Some(failure.code);
                 self.reader.error(&failure, &id.to_string())
             }
@@ -193,9 +194,9 @@ impl Relay {
                 for lane in open {
                     self.end(&lane).await?;
                 }
-                return Ok(Some(event));
                 let batch = self.joints.finish();
                 self.batch(batch).await?;
+                return Ok(Some(event));
             }
         }
         Ok(None)
