@@ -50,7 +50,7 @@ fuzz_target!(|input: (u8, &str)| {
                     let carrier = reader.write(&lane, "");
                     assert!(!carrier.data.contains(PLANTED) && !carrier.name.contains(PLANTED));
                 }
-                Piece::End(_) | Piece::Usage(_) => {}
+                Piece::End(_) | Piece::Over(_) | Piece::Usage(_) => {}
                 Piece::Done(event) => assert!(!event.data.contains(PLANTED)),
             }
         }

@@ -67,3 +67,21 @@ fn the_provider_gets_its_own_key_and_never_the_clients() {
         );
     }
 }
+
+#[test]
+fn the_log_says_of_which_request_an_upstream_failed() {
+    let model = Model::new(|_, _| Answer::Json(200, json!(["no answer of this protocol"])));
+    let home = Home::new(&model.url(), "");
+    let key = home.key("k");
+    let server = home.serve();
+    let reply = server.chat(&key, "hi");
+    assert_eq!(reply.json()["error"]["code"], "upstream_garbage", "{}", reply.text());
+    let id = reply.header("x-bartizan-request-id").unwrap();
+    let log = home.log();
+    let line = log.lines().find(|line| line.contains("an upstream failed"));
+    let line = line.unwrap_or_else(|| panic!("{log}"));
+    let target = format!("127.0.0.1:{}", model.port);
+    for said in [id, "chat", &target, "the answer is no object"] {
+        assert!(line.contains(said), "no {said} in {line}");
+    }
+}

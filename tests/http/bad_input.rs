@@ -41,6 +41,13 @@ fn each_kind_of_bad_input_gets_a_message_of_its_own() {
     type Case<'a> = (&'a str, u16, String, &'a [(&'a str, &'a str)], Vec<u8>);
     let cases: Vec<Case<'_>> = vec![
         ("malformed", 400, key.clone(), &[], b"{\"model\": ".to_vec()),
+        (
+            "no role",
+            400,
+            key.clone(),
+            &[],
+            br#"{"model": "m", "messages": [{"content": "hi"}]}"#.to_vec(),
+        ),
         ("wrong type", 400, key.clone(), &[], br#"{"model": 7, "messages": []}"#.to_vec()),
         ("200 levels", 400, key.clone(), &[], nested.into_bytes()),
         ("invalid UTF-8", 400, key.clone(), &[], b"{\"model\": \"\xff\"}".to_vec()),
@@ -163,4 +170,23 @@ fn a_token_is_never_part_of_a_query() {
     }
     assert!(model.seen().is_empty(), "the model was asked");
     assert_eq!(server.chat(&key, "hi").status, 200);
+}
+
+#[test]
+fn a_body_whose_chunks_cannot_be_read_is_not_said_to_have_ended() {
+    use std::io::{Read, Write};
+    let model = Model::saying("hello");
+    let home = Home::new(&model.url(), "");
+    let key = home.key("framing");
+    let _server = home.serve();
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", home.data_port)).unwrap();
+    write!(
+        stream,
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n0x3e\r\n{{}}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("misframed_body") && !answer.contains("ended before"), "{answer}");
 }

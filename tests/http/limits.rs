@@ -87,3 +87,34 @@ fn each_end_user_has_a_budget_of_their_own() {
     let passed = |user: &str| (0..5).filter(|_| ask(&server, &key, user).status == 200).count();
     assert_eq!((passed("ann"), passed("bob")), (2, 2));
 }
+
+#[test]
+fn a_limit_that_one_request_may_exceed_alone_says_so() {
+    for (limits, says) in [
+        ("per_key = { tokens = 20 }", "tokens, and the limit is 20"),
+        ("per_key = { cost_micros = 1 }", "millionths of cost, and the limit is 1"),
+        ("per_key = { requests = 0 }", "1 requests, and the limit is 0"),
+    ] {
+        let (model, home) = with(limits);
+        let key = home.key("small");
+        let server = home.serve();
+        let reply = ask(&server, &key, "ann");
+        let error = reply.json()["error"].clone();
+        assert_eq!((reply.status, &error["code"]), (400, &json!("limit_too_small")), "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("may need up to") && message.contains(says), "{message}");
+        assert_eq!(reply.header("retry-after"), None);
+        assert!(model.seen().is_empty());
+    }
+}
+
+#[test]
+fn nobody_is_told_to_wait_for_longer_than_the_window() {
+    let (_model, home) = with("per_key = { requests = 1, window_s = 60 }");
+    let key = home.key("wait");
+    let server = home.serve();
+    assert_eq!(ask(&server, &key, "ann").status, 200);
+    let reply = ask(&server, &key, "ann");
+    let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!(reply.status == 429 && (50..=60).contains(&wait), "{wait}");
+}

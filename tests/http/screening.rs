@@ -213,3 +213,58 @@ fn what_was_delivered_and_found_is_kept_encrypted_and_can_be_read_by_the_adminis
     assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
     assert!(String::from_utf8_lossy(&export.stdout).contains("decision"));
 }
+
+/// Every file below a directory.
+fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut all = Vec::new();
+    for path in std::fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path()) {
+        if path.is_dir() { all.extend(files(&path)) } else { all.push(path) }
+    }
+    all
+}
+
+#[test]
+fn what_a_client_writes_as_a_key_or_as_the_models_name_is_nowhere_in_clear() {
+    let answer = format!("{{\"jane.roe@mail.example\": 1, \"{}\": 2}}", secret());
+    let model = Model::new(move |_, body| {
+        let Answer::Json(status, mut whole) = say("hello", body) else { panic!("no JSON") };
+        whole["extra"] = serde_json::from_str(&answer).unwrap();
+        Answer::Json(status, whole)
+    });
+    let home = Home::new(&model.url(), "");
+    let text = std::fs::read_to_string(home.config())
+        .unwrap()
+        .replace("models = [\"*\"]", "models = [\"*\"]\nkeep_text = false");
+    std::fs::write(home.config(), text).unwrap();
+    let key = home.key("k");
+    let mut server = home.serve();
+    let person = "patient jane.roe@mail.example 4111 1111 1111 1111";
+    let mut bodies = vec![common::chat("hi"), common::chat("hi"), common::chat("hi")];
+    bodies[0]["metadata"] = json!({person: "x"});
+    bodies[0]["messages"][0]["content"] =
+        json!([{"type": "text", "text": "hi", secret(): {"a": secret()}}]);
+    bodies[1]["model"] = format!("text-{} umbrellabird", secret()).into();
+    bodies[2]["model"] = "acme/jane.roe@mail.example".into();
+    for body in &bodies {
+        let reply = server.post("/v1/chat/completions", &key, body);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    server.signal("-TERM");
+    assert!(server.child.wait().unwrap().success(), "{}", home.log());
+    drop(server);
+    // Each was found, and is on record.
+    let export = String::from_utf8(home.run(&["db", "export"]).stdout).unwrap();
+    assert!(export.contains("/metadata/#0#key"), "{export}");
+    let entries = home.run(&["ledger", "entries", "--format", "json"]);
+    let entries = String::from_utf8(entries.stdout).unwrap();
+    assert_eq!(entries.matches("\"model\":\"hmac-sha256:").count(), 2, "{entries}");
+    assert!(entries.contains("\"model\":\"test-model\""), "{entries}");
+    let told = [export, entries, home.log()].map(String::into_bytes);
+    let kept = files(&home.data()).into_iter().map(|path| std::fs::read(path).unwrap());
+    for bytes in kept.chain(told) {
+        for said in [secret().as_str(), "jane.roe", "4111 1111", "umbrellabird"] {
+            let is_said = bytes.windows(said.len()).any(|window| window == said.as_bytes());
+            assert!(!is_said, "{said} stands in clear");
+        }
+    }
+}

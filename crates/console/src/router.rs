@@ -106,9 +106,12 @@ async fn permit(admin: &Admin, trust: Trust, request: &mut Request) -> Result<Pe
         }
     };
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let needs = endpoints::needs(path.unwrap_or_default(), request.method());
+    let operation = endpoints::find(path.unwrap_or_default(), request.method());
     let tenant = take_tenant(request)?;
-    let access = match needs {
+    if operation.is_some_and(|operation| operation.asks.is_none()) {
+        asks_nothing(request)?;
+    }
+    let access = match operation.map(|operation| operation.needs) {
         // A method that is not served is refused below, by the router.
         None => Access::Read(bartizan_policy::Area::Routes),
         Some(Needs::Read(area)) => Access::Read(area),
@@ -153,6 +156,18 @@ fn take_tenant(request: &mut Request) -> Result<Tenant, Failure> {
     *request.uri_mut() =
         target.parse().map_err(|_| Failure::invalid("the query cannot be read"))?;
     Ok(tenant)
+}
+
+/// A parameter that is passed over is a mistyped `tenant` that shows another one's records.
+fn asks_nothing(request: &Request) -> Result<(), Failure> {
+    let name = request.uri().query().and_then(|query| query.split(['=', '&']).next());
+    match name.filter(|name| !name.is_empty()) {
+        None => Ok(()),
+        Some(name) => Err(Failure::invalid(format!(
+            "the query: `{}` is no parameter of this; `tenant` is",
+            bartizan_core::json::clip(name, 64)
+        ))),
+    }
 }
 
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {

@@ -57,8 +57,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let Query(asked) = Query::try_from_uri(&parts.uri)
-            .map_err(|error| Failure::invalid(format!("the query: {}", error.body_text())))?;
+        let Query(asked) = Query::try_from_uri(&parts.uri).map_err(|error| {
+            let text = error.body_text();
+            let said = text.strip_prefix("Failed to deserialize query string: ");
+            Failure::invalid(format!("the query: {}", said.unwrap_or(&text)))
+        })?;
         Ok(Self(asked))
     }
 }

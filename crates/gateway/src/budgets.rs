@@ -60,6 +60,13 @@ pub(crate) struct Owner {
     pub limits: LimitConfig,
 }
 
+/// A limit that does not have what a call may need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Over {
+    pub(crate) exceeded: Exceeded,
+    pub(crate) wanted: u64,
+}
+
 /// Reserves a call's estimate with every owner, or nothing at all.
 ///
 /// # Errors
@@ -70,7 +77,7 @@ pub(crate) async fn reserve(
     owners: &[Owner],
     estimate: Estimate,
     price: Price,
-) -> Result<Hold, Exceeded> {
+) -> Result<Hold, Over> {
     let tokens = estimate.input.saturating_add(estimate.output);
     let cost = price.of(estimate.input, estimate.output);
     let mut wants = Vec::new();
@@ -88,8 +95,19 @@ pub(crate) async fn reserve(
         want("tokens", token_max, tokens, Unit::Tokens);
         want("cost", cost_micros, cost, Unit::Cost);
     }
-    let reservation = limits.reserve(now, &wants).await?;
+    let reservation = limits.reserve(now, &wants).await.map_err(|exceeded| over(exceeded, &wants));
+    let reservation = reservation?;
     Ok(Hold { units, reservation, price })
+}
+
+/// What is counted in parts comes free up to a part later than the window says: nobody is
+/// told to wait for longer than that.
+fn over(mut exceeded: Exceeded, wants: &[(Budget, u64)]) -> Over {
+    let want = wants.iter().find(|(budget, _)| budget.key == exceeded.key);
+    let (window, wanted) =
+        want.map_or((exceeded.retry_after, 0), |(budget, amount)| (budget.window, *amount));
+    exceeded.retry_after = exceeded.retry_after.min(window);
+    Over { exceeded, wanted }
 }
 
 impl Hold {

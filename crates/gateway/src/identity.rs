@@ -8,6 +8,8 @@ use http::{HeaderMap, header};
 /// The largest name of an end user, in bytes; longer ones are cut, so that a
 /// client cannot fill the limiter's memory with names.
 const END_USER_BYTES_MAX: usize = 256;
+/// The longest name of a model that is taken for one, in bytes.
+const MODEL_BYTES_MAX: usize = 128;
 /// Proxies in a row that are looked through.
 const HOPS_MAX: usize = 16;
 
@@ -83,6 +85,12 @@ pub fn end_user(headers: &HeaderMap, header: Option<&str>, body: Option<&str>) -
     (!name.is_empty()).then(|| bartizan_core::json::clip(name, END_USER_BYTES_MAX).to_owned())
 }
 
+/// Whether a text could be a model's name, as all providers form them.
+pub(crate) fn is_model_name(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@+-".contains(&byte);
+    text.len() <= MODEL_BYTES_MAX && text.bytes().all(is_part)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +132,16 @@ mod tests {
         assert_eq!(token(&headers(&[("x-api-key", "bz_b")])), Some("bz_b"));
         assert_eq!(token(&headers(&[("authorization", "Basic abc")])), None);
         assert_eq!(token(&headers(&[])), None);
+    }
+
+    #[test]
+    fn a_models_name_is_no_sentence() {
+        for name in ["gpt-4o", "ft:gpt-4o:acme::A1", "meta-llama/Llama-3.1-8B", "gemini@001"] {
+            assert!(is_model_name(name), "{name}");
+        }
+        for text in ["say hello", "m1\n", "modèle", "a`b", &"m".repeat(129)] {
+            assert!(!is_model_name(text), "{text}");
+        }
     }
 
     #[test]

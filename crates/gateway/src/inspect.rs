@@ -113,10 +113,9 @@ async fn answer(
     let route = route(arrival, asked.route.as_deref())?;
     let id = key.id.to_string();
     let ask = Ask::new(principal(key, &id), &key.tenant, Access::Inspect { route: &route.name });
-    let _grant = gateway
-        .authorizer
-        .authorize(&gateway.cx, &ask)
-        .map_err(|denied| refusals::not_allowed(&key.name, &route.name, &denied.to_string()))?;
+    let _grant = gateway.authorizer.authorize(&gateway.cx, &ask).map_err(|denied| {
+        refusals::not_allowed(&key.name, "route", &route.name, &denied.to_string())
+    })?;
     let mut texts = asked.texts;
     texts.extend(asked.text.map(|text| Text { text, channel: asked.channel }));
     if texts.is_empty() || texts.len() > TEXTS_MAX {

@@ -1,6 +1,10 @@
 //! A request's body: bounded in size and time, decompressed, read as strict JSON.
 
-use std::{io::Read, time::Duration};
+use std::{
+    error::Error,
+    io::{ErrorKind, Read},
+    time::Duration,
+};
 
 use axum::body::Body;
 use bartizan_core::json;
@@ -27,6 +31,7 @@ pub(crate) async fn read(
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             return Err(refusals::body_too_large(bytes_max));
         }
+        Ok(Err(error)) if is_misframed(&*error) => return Err(refusals::misframed_body()),
         Ok(Err(_)) => return Err(refusals::body_cut()),
         Ok(Ok(collected)) => collected.to_bytes(),
     };
@@ -36,6 +41,20 @@ pub(crate) async fn read(
         Some(b"deflate") => inflate(flate2::read::ZlibDecoder::new(&*bytes), bytes_max),
         Some(other) => Err(refusals::encoding(&String::from_utf8_lossy(other))),
     }
+}
+
+/// Whether a body's own framing is wrong, rather than that it ended early: so hyper tells
+/// of a chunk that it cannot read.
+fn is_misframed(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if matches!(kind, Some(ErrorKind::InvalidInput | ErrorKind::InvalidData)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Reads JSON as [`json::parse`] does.
@@ -84,6 +103,22 @@ mod tests {
         assert_eq!(read_encoded(b"no gzip".to_vec(), "gzip", 100).await, Err(400));
         assert_eq!(read_encoded(b"{}".to_vec(), "br", 100).await, Err(415));
         assert_eq!(read_encoded(vec![b' '; 200], "identity", 100).await, Err(413));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_misframed_did_not_end_early() {
+        for (kind, code) in [
+            (ErrorKind::InvalidInput, "misframed_body"),
+            (ErrorKind::InvalidData, "misframed_body"),
+            (ErrorKind::UnexpectedEof, "body_cut"),
+        ] {
+            let error = std::io::Error::new(kind, "as hyper says it");
+            let body = Body::from_stream(futures_util::stream::once(async {
+                Err::<bytes::Bytes, _>(error)
+            }));
+            let failure = read(&HeaderMap::new(), body, 100, Duration::from_secs(1)).await;
+            assert_eq!(failure.map_err(|f| f.code), Err(code), "{kind}");
+        }
     }
 
     #[tokio::test]

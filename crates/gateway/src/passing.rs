@@ -36,7 +36,7 @@ pub(crate) async fn answer(
     let grant = gateway
         .authorizer
         .authorize(&gateway.cx, &ask)
-        .map_err(|denied| refusals::not_allowed(&key.name, path, &denied.to_string()))?;
+        .map_err(|denied| refusals::not_allowed(&key.name, "path", path, &denied.to_string()))?;
     let bounds = &arrival.live.config.data;
     let time_max = std::time::Duration::from_millis(bounds.body_ms_max);
     let body = intake::read(&head.headers, body, bounds.body_bytes_max, time_max).await?;

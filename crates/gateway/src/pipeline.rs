@@ -75,6 +75,7 @@ pub(crate) async fn handle(
     match answer(&gateway, &arrival, &head, body).await {
         Ok(response) => response,
         Err(failure) => {
+            refusals::log(&failure, arrival.id, "", None);
             gateway.refuse(&arrival.caller, &failure);
             reply::failure(arrival.provider, &failure, arrival.id)
         }
@@ -197,7 +198,7 @@ fn authorize(
 ) -> Result<Authorized<Grant>, Failure> {
     let model = &call.model;
     allowed(gateway, key, &route.name, model)
-        .map_err(|denied| refusals::not_allowed(&key.name, model, &denied.to_string()))
+        .map_err(|denied| refusals::not_allowed(&key.name, "model", model, &denied.to_string()))
 }
 
 /// What the gateway cannot see: refused unless the route allows it, and then named.
@@ -237,7 +238,7 @@ async fn reserve(
     let limits = gateway.store.limits();
     budgets::reserve(&*limits, arrival.time, &owners, estimate, price)
         .await
-        .map_err(|exceeded| refusals::over_limit(&exceeded))
+        .map_err(|over| refusals::over_limit(&over))
 }
 
 #[expect(clippy::too_many_arguments, reason = "it gathers what the earlier steps found, once")]
@@ -267,11 +268,33 @@ async fn subject(
         tenant_tag: store.tenant_tag(&key.tenant).await.map_err(broken)?,
         key: key.id,
         route: route.name.clone(),
-        model: call.model.clone(),
+        model: model_on_record(gateway, key, route, &call.model).await?,
         protocol: protocol.meta().name,
         end_user,
         prompt: store.digest(&key.tenant, "prompt", body).await.map_err(broken)?,
     })
+}
+
+/// A model's name as it enters the ledger, which nothing ever leaves, and clear metadata:
+/// the client's own word only where the operator lists it, or it is a name and no rule
+/// finds anything in it. For any other stands a keyed digest.
+async fn model_on_record(
+    gateway: &Gateway,
+    key: &Key,
+    route: &Route,
+    model: &str,
+) -> Result<String, Failure> {
+    let is_plain = || {
+        let (profile, context) = (bartizan_guard::Profile::default(), Context::default());
+        let channel = bartizan_guard::Channel::Content;
+        let report = gateway.guard.inspect(&gateway.cx, &profile, &context, channel, model);
+        report.findings.is_empty()
+    };
+    let is_listed = route.config.models.iter().any(|listed| listed == model);
+    if is_listed || identity::is_model_name(model) && is_plain() {
+        return Ok(model.to_owned());
+    }
+    digest(gateway, key, "model", model.as_bytes()).await
 }
 
 /// Inspects the request; long ones on a thread that may block.

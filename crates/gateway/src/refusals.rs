@@ -4,9 +4,10 @@ use std::{fmt::Display, time::Duration};
 
 use bartizan_core::{Id, Mode, Verdict, json};
 use bartizan_guard::Report;
-use bartizan_store::{Exceeded, Reason};
+use bartizan_store::Reason;
 
 use crate::{
+    budgets::Over,
     keys::Unaccepted,
     protocols::{Failure, Opaque, Refusal},
     upstream::UpstreamError,
@@ -35,6 +36,15 @@ pub(crate) fn body_cut() -> Failure {
         400,
         "body_cut",
         "the connection ended before the body did; send it again".to_owned(),
+    )
+}
+
+pub(crate) fn misframed_body() -> Failure {
+    Failure::new(
+        400,
+        "misframed_body",
+        "the body is not framed as its `transfer-encoding` says: a chunk of it cannot be read"
+            .to_owned(),
     )
 }
 
@@ -95,12 +105,13 @@ pub(crate) fn no_such_model(model: &str) -> Failure {
     .param("model")
 }
 
-pub(crate) fn not_allowed(key: &str, model: &str, why: &str) -> Failure {
-    let model = json::clip(model, 128);
+/// `kind` is what it may not use: a model, a route, a path.
+pub(crate) fn not_allowed(key: &str, kind: &str, name: &str, why: &str) -> Failure {
+    let name = json::clip(name, 128);
     Failure::new(
         403,
         "not_allowed",
-        format!("the key named `{key}` may not use the model `{model}`: {why}"),
+        format!("the key named `{key}` may not use the {kind} `{name}`: {why}"),
     )
 }
 
@@ -112,25 +123,39 @@ pub(crate) fn opaque(what: &Opaque, route: &str) -> Failure {
     Failure::new(400, "not_inspectable", message).param(&what.location)
 }
 
-pub(crate) fn over_limit(exceeded: &Exceeded) -> Failure {
-    let what = exceeded.key.split(':').next().unwrap_or("requests");
-    let seconds = exceeded.retry_after.as_secs().max(1);
+pub(crate) fn over_limit(over: &Over) -> Failure {
+    let Over { exceeded, wanted } = over;
+    let what = match exceeded.key.split(':').next() {
+        Some("cost") => "millionths of cost",
+        what => what.unwrap_or("requests"),
+    };
+    let wait = exceeded.retry_after;
+    let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
     let max = exceeded.limit;
-    let (status, code, message) = match exceeded.reason {
-        Reason::Unavailable => (
+    match exceeded.reason {
+        Reason::Unavailable => Failure::new(
             503,
             "limits_unavailable",
             format!(
                 "denied: the limit of {max} {what} cannot be counted now; try again in {seconds} s"
             ),
-        ),
-        Reason::UsedUp | Reason::TooLarge => (
+        )
+        .retry_after(seconds),
+        Reason::UsedUp => Failure::new(
             429,
             "over_limit",
             format!("the limit of {max} {what} is used up; try again in {seconds} s"),
+        )
+        .retry_after(seconds),
+        // No wait helps, so it is no 429, which SDKs repeat.
+        Reason::TooLarge => Failure::new(
+            400,
+            "limit_too_small",
+            format!(
+                "this request may need up to {wanted} {what}, and the limit is {max}; shorten it, ask for fewer tokens, or have the limit raised"
+            ),
         ),
-    };
-    Failure::new(status, code, message).retry_after(seconds)
+    }
 }
 
 pub(crate) fn unknown_path(path: &str) -> Failure {
@@ -194,9 +219,16 @@ pub(crate) fn answer_stopped(report: &Report, id: Id) -> Failure {
     )
 }
 
+/// Says in the log what the client is not told.
+pub(crate) fn log(failure: &Failure, request: Id, route: &str, target: Option<&str>) {
+    if let Some(error) = &failure.detail {
+        let code = failure.code;
+        tracing::warn!(%request, route, target, code, error, "an upstream failed");
+    }
+}
+
 pub(crate) fn upstream(error: &UpstreamError) -> Failure {
-    tracing::warn!(%error, "an upstream failed");
-    let failure = Failure::new(error.status(), error.code(), error.public());
+    let failure = Failure::new(error.status(), error.code(), error.public()).detail(error);
     match error.retry_after() {
         Some(seconds) => failure.retry_after(seconds),
         None => failure,
@@ -204,12 +236,12 @@ pub(crate) fn upstream(error: &UpstreamError) -> Failure {
 }
 
 pub(crate) fn upstream_garbage(what: &dyn Display) -> Failure {
-    tracing::warn!(%what, "an upstream's answer could not be read");
     Failure::new(
         502,
         "upstream_garbage",
         "the model's answer could not be read, so nothing of it was delivered".to_owned(),
     )
+    .detail(what)
 }
 
 pub(crate) fn upstream_cut() -> Failure {

@@ -18,7 +18,9 @@ use tokio::sync::mpsc;
 use crate::{
     exchange::{End, Exchange},
     gateway::Gateway,
-    protocols::{Arguments, Envelope, Failure, Lane, Piece, StreamReader, Usage},
+    protocols::{
+        self, Arguments, Batch, Envelope, Failure, Joints, Lane, Out, Piece, StreamReader, Usage,
+    },
     refusals, reply,
     routes::Route,
     sse,
@@ -50,6 +52,7 @@ pub(crate) async fn start(
         context: Arc::new(context),
         lanes: BTreeMap::new(),
         whole: BTreeMap::new(),
+        joints: Joints::default(),
         report: Report::default(),
         delivered: String::new(),
         usage: None,
@@ -72,9 +75,10 @@ struct Relay {
     gateway: Arc<Gateway>,
     route: Arc<Route>,
     context: Arc<Context>,
-    lanes: BTreeMap<Lane, TextStream>,
+    lanes: BTreeMap<Lane, (Channel, TextStream)>,
     /// Pieces of JSON that are not whole yet.
     whole: BTreeMap<Lane, String>,
+    joints: Joints,
     report: Report,
     delivered: String,
     usage: Option<Usage>,
@@ -103,7 +107,7 @@ impl Relay {
         let ended = self.events(&mut answer).await;
         // The upstream is let go before the end is recorded: nobody reads on.
         drop(answer);
-        for (_, lane) in std::mem::take(&mut self.lanes) {
+        for (_, (_, lane)) in std::mem::take(&mut self.lanes) {
             self.report.merge(lane.into_report());
         }
         let id = exchange.start.subject.id;
@@ -124,6 +128,7 @@ impl Relay {
                 self.reader.error(&failure, &id.to_string())
             }
             Err(Cut::Failed(failure)) => {
+                refusals::log(&failure, id, &self.route.name, end.target.as_deref());
                 end.cut = Some(failure.code);
                 self.reader.error(&failure, &id.to_string())
             }
@@ -176,13 +181,21 @@ impl Relay {
             Piece::Text { lane, channel, text } => self.text(lane, channel, &text).await?,
             Piece::Whole { lane, text } => self.gather(lane, &text)?,
             Piece::End(lane) => self.end(&lane).await?,
-            Piece::Pass(envelope) => self.pass(envelope).await?,
+            Piece::Over(group) => {
+                let batch = self.joints.over(&group);
+                self.batch(batch).await?;
+            }
+            // It keeps the connection alive while the rest waits.
+            Piece::Pass(envelope) if envelope.is_ping() => self.pass(envelope).await?,
+            Piece::Pass(envelope) => self.out(Out::Pass(envelope)).await?,
             Piece::Usage(usage) => self.usage = Some(usage),
             Piece::Done(event) => {
                 let open: Vec<Lane> = self.lanes.keys().chain(self.whole.keys()).cloned().collect();
                 for lane in open {
                     self.end(&lane).await?;
                 }
+                let batch = self.joints.finish();
+                self.batch(batch).await?;
                 return Ok(Some(event));
             }
         }
@@ -192,12 +205,14 @@ impl Relay {
     async fn text(&mut self, lane: Lane, channel: Channel, text: &str) -> Result<(), Cut> {
         self.bound()?;
         let (gateway, route, context) = (&self.gateway, &self.route, &self.context);
-        let stream = self.lanes.entry(lane.clone()).or_insert_with(|| {
+        let (_, stream) = self.lanes.entry(lane.clone()).or_insert_with(|| {
             let location = format!("/{}/{}/{}", lane.index, lane.part, lane.field);
-            gateway.guard.stream(&route.profile, context.clone(), channel, &location)
+            (channel, gateway.guard.stream(&route.profile, context.clone(), channel, &location))
         });
         let step = stream.push(&gateway.cx, text);
-        self.deliver(&lane, step.released).await?;
+        if let Some(released) = step.released {
+            self.released(lane, channel, released.into_inner(), false).await?;
+        }
         step.stop.map_or(Ok(()), |verdict| Err(Cut::Stopped(verdict)))
     }
 
@@ -217,10 +232,11 @@ impl Relay {
 
     /// Judges what is still held of a lane, and delivers it.
     async fn end(&mut self, lane: &Lane) -> Result<(), Cut> {
-        if let Some(mut stream) = self.lanes.remove(lane) {
+        if let Some((channel, mut stream)) = self.lanes.remove(lane) {
             let step = stream.finish(&self.gateway.cx);
             self.report.merge(stream.into_report());
-            self.deliver(lane, step.released).await?;
+            let released = step.released.map(Screened::into_inner).unwrap_or_default();
+            self.released(lane.clone(), channel, released, true).await?;
             if let Some(verdict) = step.stop {
                 return Err(Cut::Stopped(verdict));
             }
@@ -229,9 +245,39 @@ impl Relay {
             let location = format!("/{}/{}/{}", lane.index, lane.part, lane.field);
             let arguments = self.screen(Arguments { location, text: Value::String(text) })?;
             let text = arguments.get().text.as_str().unwrap_or_default().to_owned();
-            let event = self.reader.write(lane, &text);
-            self.delivered.push_str(&text);
-            self.send(&event).await?;
+            self.out(Out::Whole { lane: lane.clone(), text }).await?;
+        }
+        Ok(())
+    }
+
+    async fn released(
+        &mut self,
+        lane: Lane,
+        channel: Channel,
+        text: String,
+        is_last: bool,
+    ) -> Result<(), Cut> {
+        let group = self.reader.group(&lane);
+        self.out(Out::Text(protocols::Text { lane, group, channel, text, is_last })).await
+    }
+
+    async fn out(&mut self, out: Out) -> Result<(), Cut> {
+        let batch = self.joints.push(out);
+        self.batch(batch).await
+    }
+
+    /// Judges what stands across the ends of lanes, and delivers what may go.
+    async fn batch(&mut self, batch: Option<Batch>) -> Result<(), Cut> {
+        let Some(batch) = batch else { return Ok(()) };
+        let batch = self.screen(batch)?.into_inner();
+        for out in self.joints.settle(batch) {
+            match out {
+                Out::Text(protocols::Text { text, .. }) if text.is_empty() => {}
+                Out::Text(protocols::Text { lane, text, .. }) | Out::Whole { lane, text } => {
+                    self.deliver(&lane, &text).await?;
+                }
+                Out::Pass(envelope) => self.pass(envelope).await?,
+            }
         }
         Ok(())
     }
@@ -257,14 +303,9 @@ impl Relay {
         }
     }
 
-    async fn deliver(
-        &mut self,
-        lane: &Lane,
-        released: Option<Screened<String>>,
-    ) -> Result<(), Cut> {
-        let Some(text) = released.map(Screened::into_inner) else { return Ok(()) };
-        let event = self.reader.write(lane, &text);
-        self.delivered.push_str(&text);
+    async fn deliver(&mut self, lane: &Lane, text: &str) -> Result<(), Cut> {
+        let event = self.reader.write(lane, text);
+        self.delivered.push_str(text);
         self.send(&event).await
     }
 

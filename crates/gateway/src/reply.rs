@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     budgets,
-    exchange::{End, Exchange},
+    exchange::{End, Exchange, Start},
     protocols::{self, Failure, Provider, Usage},
     refusals,
     upstream::Answer,
@@ -172,6 +172,8 @@ pub(crate) async fn failed(
     failure: Failure,
     target: Option<String>,
 ) -> Result<Response, Failure> {
+    let Start { route, subject, .. } = &exchange.start;
+    refusals::log(&failure, subject.id, &route.name, target.as_deref());
     let response =
         self::failure(exchange.start.protocol.meta().provider, &failure, exchange.start.subject.id);
     let response = with_verdict(response, exchange.prompt.verdict);

@@ -6,7 +6,8 @@ use crate::Channel;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     pub channel: Channel,
-    /// A JSON pointer (RFC 6901), or a field's name.
+    /// A JSON pointer (RFC 6901), or a field's name. Recorded in clear: it must not repeat
+    /// what anybody wrote.
     pub location: String,
 }
 

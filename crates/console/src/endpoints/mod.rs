@@ -51,12 +51,12 @@ pub(crate) enum Needs {
     Manage(Area),
 }
 
-/// The needs of an operation that is served.
-pub(crate) fn needs(path: &str, method: &Method) -> Option<Needs> {
+/// An operation that is served.
+pub(crate) fn find(path: &str, method: &Method) -> Option<&'static Operation> {
     let endpoint = ALL.iter().find(|endpoint| endpoint.path == path)?;
     let method = if *method == Method::HEAD { &Method::GET } else { method };
     let same = |operation: &&Operation| operation.method.eq_ignore_ascii_case(method.as_str());
-    endpoint.operations.iter().find(same).map(|operation| operation.needs)
+    endpoint.operations.iter().find(same)
 }
 
 impl Operation {

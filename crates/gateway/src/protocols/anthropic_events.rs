@@ -95,6 +95,10 @@ impl StreamReader for Reader {
         named(&json!({"type": "content_block_delta", "index": lane.index, "delta": delta}))
     }
 
+    fn group(&self, lane: &Lane) -> Option<Lane> {
+        (lane.field == "text").then(|| Lane::new(0, 0, "text"))
+    }
+
     fn error(&self, failure: &Failure, request: &str) -> Event {
         named(&error_body(Provider::Anthropic, failure, request))
     }

@@ -86,6 +86,8 @@ pub(super) fn walk_request(body: &mut Value, walk: &mut Walk<'_>) {
             "system" => blocks(value, at, Channel::System, walk),
             "messages" => {
                 walk.each(value, at, Channel::User, |walk, one, at| message(one, at, walk));
+                // The provider itself makes one turn of those of one role.
+                parts::turns(value, at, false, walk, |message| Some(channel(message)));
             }
             "tools" => tools(value, at, walk),
             "output_config" | "output_format" => walk.all(value, at, Channel::ToolDescription),
@@ -99,12 +101,17 @@ pub(super) fn walk_request(body: &mut Value, walk: &mut Walk<'_>) {
     });
 }
 
-fn message(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
-    let channel = match field(value, "role") {
+/// Whose words a message is.
+fn channel(message: &Value) -> Channel {
+    match field(message, "role") {
         "assistant" => Channel::Assistant,
         "system" => Channel::System,
         _ => Channel::User,
-    };
+    }
+}
+
+fn message(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
+    let channel = channel(value);
     walk.fields(value, at, channel, |walk, key, value, at| {
         let is_content = key == "content";
         if is_content {

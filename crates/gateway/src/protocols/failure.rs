@@ -19,16 +19,25 @@ pub struct Failure {
     pub param: Option<String>,
     /// When to come back, in seconds.
     pub retry_after: Option<u64>,
+    /// What the log says beyond the message.
+    pub detail: Option<String>,
 }
 
 impl Failure {
     pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), param: None, retry_after: None }
+        let message = message.into();
+        Self { status, code, message, param: None, retry_after: None, detail: None }
     }
 
     #[must_use]
     pub fn param(mut self, param: &str) -> Self {
         self.param = (!param.is_empty()).then(|| param.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn detail(mut self, detail: &dyn std::fmt::Display) -> Self {
+        self.detail = Some(detail.to_string());
         self
     }
 

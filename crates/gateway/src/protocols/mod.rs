@@ -6,6 +6,7 @@
 // shared: words
 // shared: payload
 // shared: seam
+// shared: joints
 // shared: parts
 // shared: logprobs
 // shared: stream
@@ -15,7 +16,8 @@
 // shared: failure
 // shared: models
 //! `walk` visits texts (all but the protocols' own `words`), `payload` tells text
-//! from bytes, `seam` reads parts as one, `parts` and `logprobs` hold what two
+//! from bytes, `seam` reads parts as one, and
+//! `joints` those of a stream, `parts` and `logprobs` hold what two
 //! protocols have alike; `stream` takes streams apart, and each `_chunks` or
 //! `_events` is one provider's; `failure` writes errors in the provider's form, and
 //! `models` the list of models.
@@ -28,6 +30,7 @@ mod anthropic_events;
 mod anthropic_messages;
 mod catalog;
 mod failure;
+mod joints;
 mod logprobs;
 pub mod models;
 mod openai_chat;
@@ -53,6 +56,7 @@ use serde_json::Value;
 
 pub use catalog::ALL;
 pub use failure::{Failure, error_body};
+pub(crate) use joints::{Batch, Joints, Out, Text};
 pub(crate) use stream::Arguments;
 pub use stream::{Envelope, Lane, Piece, StreamReader};
 pub use walk::Walk;
@@ -296,6 +300,11 @@ impl Reply {
         };
         self.protocol.walk_reply(&mut self.body, &mut Walk::new(&mut take, None, None));
         text
+    }
+
+    #[cfg(test)]
+    fn body(&self) -> &Value {
+        &self.body
     }
 
     pub fn into_body(self) -> Value {

@@ -52,6 +52,7 @@ impl Protocol for OpenAiChat {
             match key {
                 "messages" => {
                     walk.each(value, at, Channel::User, |walk, one, at| message(one, at, walk));
+                    parts::turns(value, at, false, walk, |message| Some(channel(message)));
                 }
                 "tools" | "functions" => openai_tools(value, at, walk),
                 "response_format" => walk.all(value, at, Channel::ToolDescription),
@@ -82,13 +83,18 @@ impl Protocol for OpenAiChat {
     }
 }
 
-fn message(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
-    let channel = match field(value, "role") {
+/// Whose words a message is.
+fn channel(message: &Value) -> Channel {
+    match field(message, "role") {
         "system" | "developer" => Channel::System,
         "assistant" => Channel::Assistant,
         "tool" | "function" => Channel::ToolResult,
         _ => Channel::User,
-    };
+    }
+}
+
+fn message(value: &mut Value, at: &str, walk: &mut Walk<'_>) {
+    let channel = channel(value);
     walk.fields(value, at, channel, |walk, key, value, at| {
         match key {
             "content" => openai_content(value, at, channel, walk),

@@ -40,7 +40,8 @@ pub(super) struct Reader {
     trail: Trail,
     /// The first chunk's own fields, not yet inspected.
     frame: Option<Map<String, Value>>,
-    /// Fields that later chunks add to the frame.
+    /// Fields that chunks have beside it, gathered until the end: over chunks they could
+    /// say anything.
     late: Map<String, Value>,
     choices: BTreeMap<u64, Choice>,
 }
@@ -49,6 +50,7 @@ pub(super) struct Reader {
 #[derive(Debug, Default)]
 struct Choice {
     has_begun: bool,
+    has_ended: bool,
     lanes: BTreeSet<Lane>,
     /// Calls of tools, without their arguments.
     calls: BTreeMap<u64, Map<String, Value>>,
@@ -141,13 +143,13 @@ impl Reader {
             };
             let kept = body.iter().filter(|(key, value)| is_frame(key, value));
             self.frame = Some(kept.map(|(key, value)| (key.clone(), value.clone())).collect());
+            let frame = self.frame.clone().unwrap_or_default();
+            body.retain(|key, value| !is_frame(key, value));
+            self.late = body;
             if is_empty {
-                body.insert("choices".to_owned(), json!([]));
-                pieces.push(self.pass(body));
-            } else {
-                // The first choice's head carries it.
-                body.retain(|key, value| !is_frame(key, value));
-                self.late = body;
+                let mut chunk = frame;
+                chunk.insert("choices".to_owned(), json!([]));
+                pieces.push(self.pass(chunk));
             }
             return;
         };
@@ -159,9 +161,8 @@ impl Reader {
                 frame.insert(key.clone(), value.clone());
             }
         }
-        body.retain(|key, value| {
-            frame.get(key) != Some(value) && self.late.get(key) != Some(value)
-        });
+        // What differs from the frame adds nothing to it.
+        body.retain(|key, value| !frame.contains_key(key) && self.late.get(key) != Some(value));
         merge(&mut self.late, body);
     }
 
@@ -175,11 +176,9 @@ impl Reader {
         Piece::Pass(Envelope::plain(Value::Object(chunk), walk_choices, &self.trail))
     }
 
-    /// A chunk of one choice, with whatever waits for a chunk to travel in.
-    fn pass_choice(&mut self, choice: Value) -> Piece {
-        let mut chunk = self.chunk(json!([choice]));
-        chunk.append(&mut self.late);
-        self.pass(chunk)
+    /// A chunk of one choice.
+    fn pass_choice(&self, choice: Value) -> Piece {
+        self.pass(self.chunk(json!([choice])))
     }
 
     fn choice(
@@ -191,7 +190,9 @@ impl Reader {
         choice.shift_remove("index");
         // Tokens would tell what is held: they do not outrun the text that they spell.
         choice.shift_remove("logprobs");
-        let reason = choice.shift_remove("finish_reason").filter(|reason| !reason.is_null());
+        // Some servers say an empty one with every delta.
+        let reason = choice.shift_remove("finish_reason");
+        let reason = reason.filter(|reason| !reason.is_null() && reason != "");
         let mut delta = match (self.form, choice.shift_remove("delta")) {
             (Form::Text, _) => Map::from_iter(choice.shift_remove_entry("text")),
             (Form::Chat, Some(Value::Object(delta))) => delta,
@@ -201,7 +202,12 @@ impl Reader {
         self.begin(index, &mut delta, pieces);
         let state = self.choices.entry(index).or_default();
         merge(&mut state.beside, choice);
+        let texts = pieces.len();
         state.texts(self.form, index, &mut delta, pieces);
+        if state.has_ended && pieces.len() > texts {
+            // It was let go: what would be joined to it cannot be judged with it.
+            return Err(Garbage("a choice goes on after its end".to_owned()));
+        }
         state.tool_calls(index, &mut delta, pieces)?;
         delta.retain(|_, value| !value.is_null() && value != "");
         merge(&mut state.rest, delta);
@@ -238,7 +244,8 @@ impl Reader {
     fn close(&mut self, index: u64, reason: Option<Value>, pieces: &mut Vec<Piece>) {
         let Choice { lanes, calls, rest, beside, .. } =
             std::mem::take(self.choices.entry(index).or_default());
-        self.choices.entry(index).or_default().has_begun = true;
+        let state = self.choices.entry(index).or_default();
+        (state.has_begun, state.has_ended) = (true, true);
         let (arguments, texts): (Vec<Lane>, Vec<Lane>) = lanes
             .into_iter()
             .partition(|lane| ["arguments", "input"].contains(&lane.field.as_str()));
@@ -274,9 +281,56 @@ impl Reader {
         let mut pieces = Vec::new();
         let open: Vec<u64> = self.choices.keys().copied().collect();
         open.into_iter().for_each(|index| self.close(index, None, &mut pieces));
+        if !self.late.is_empty() {
+            // With a choice, since clients look for one in each chunk.
+            let choice = match self.form {
+                Form::Chat => json!({"index": 0, "delta": {}, "finish_reason": null}),
+                Form::Text => {
+                    json!({"index": 0, "text": "", "logprobs": null, "finish_reason": null})
+                }
+            };
+            let mut chunk = self.chunk(json!([choice]));
+            chunk.append(&mut self.late);
+            pieces.push(self.pass(chunk));
+        }
         pieces.push(Piece::Done(Event::data("[DONE]".to_owned())));
         pieces
     }
+}
+
+/// Takes a text out of a delta: itself, or those of its parts, which clients join with it.
+fn take_text(delta: &mut Map<String, Value>, name: &str) -> Option<String> {
+    let value = delta.get_mut(name)?;
+    if let Value::String(text) = value {
+        let text = std::mem::take(text);
+        delta.shift_remove(name);
+        return Some(text);
+    }
+    let Value::Array(parts) = value else { return None };
+    let mut texts = String::new();
+    for part in parts.iter_mut() {
+        match part {
+            Value::String(text) => texts.push_str(&std::mem::take(text)),
+            part => {
+                if let Some(Value::String(text)) = part.get_mut("text") {
+                    texts.push_str(&std::mem::take(text));
+                }
+            }
+        }
+    }
+    // What is left of a part that only said this text says nothing.
+    let is_said = |(key, value): (&String, &Value)| {
+        key == "index" || value == "" || (key == "type" && value == "text")
+    };
+    parts.retain(|part| match part {
+        Value::String(_) => false,
+        Value::Object(part) => !part.iter().all(is_said),
+        _ => true,
+    });
+    if parts.is_empty() {
+        delta.shift_remove(name);
+    }
+    Some(texts)
 }
 
 impl Choice {
@@ -293,8 +347,7 @@ impl Choice {
             Form::Text => &[("text", Channel::Output)],
         };
         for (name, channel) in texts {
-            let Some(Value::String(_)) = delta.get(*name) else { continue };
-            let Some(Value::String(text)) = delta.shift_remove(*name) else { continue };
+            let Some(text) = take_text(delta, name) else { continue };
             if text.is_empty() {
                 continue;
             }

@@ -102,6 +102,12 @@ impl StreamReader for Reader {
         Event { name: format!("{}.delta", lane.field), data: Value::Object(body).to_string() }
     }
 
+    fn group(&self, lane: &Lane) -> Option<Lane> {
+        // SDKs join the texts of all items; the parts of a reasoning belong to its item.
+        let index = if lane.field == "response.output_text" { 0 } else { lane.index };
+        Some(Lane::new(index, 0, &lane.field))
+    }
+
     fn error(&self, failure: &Failure, request: &str) -> Event {
         // The reference has the fields beside the type; the provider sends them in
         // `error`, and SDKs raise their exception by that.
@@ -188,6 +194,10 @@ impl Reader {
             _ => Vec::new(),
         };
         self.end(repeats.iter().map(|(_, lane)| lane.clone()).collect(), &mut pieces);
+        if stem == "response.output_item" {
+            let stems = TEXTS.iter().filter(|text| text.stem != "response.output_text");
+            pieces.extend(stems.map(|text| Piece::Over(Lane::new(place.index, 0, text.stem))));
+        }
         if let Some(gathered) = self.unknown.remove(&place) {
             pieces.push(self.pass(gathered, Vec::new()));
         }

@@ -74,6 +74,12 @@ impl Protocol for OpenAiResponses {
 /// Items of a conversation. `own` is the channel of what has no role.
 fn items(value: &mut Value, at: &str, own: Channel, walk: &mut Walk<'_>) {
     walk.each(value, at, own, |walk, one, at| item(one, at, own, walk));
+    // SDKs join the messages of an answer, whatever stands between them.
+    parts::turns(value, at, own.is_outbound(), walk, |item| {
+        let kind = field(item, "type");
+        let is_message = ["", "message"].contains(&kind);
+        is_message.then(|| channel(kind, field(item, "role"), own))
+    });
 }
 
 /// One item, of a request or of an answer.

@@ -3,7 +3,7 @@
 use bartizan_guard::Channel;
 use serde_json::Value;
 
-use super::{Refusal, refusal, walk::Walk};
+use super::{Refusal, refusal, seam::End, walk::Walk};
 
 /// Fields by which providers are asked to look things up by themselves. All but the
 /// first are other servers' additions to OpenAI's protocol.
@@ -115,11 +115,15 @@ fn message(i: usize, message: &Value, roles: &[&str]) -> Result<(), Refusal> {
     let Value::Object(map) = message else {
         return Err(refusal(&at, format!("`{at}` is {}: expected an object", kind(message))));
     };
-    let role = map.get("role").and_then(Value::as_str).unwrap_or_default();
-    if !roles.contains(&role) {
-        let role = bartizan_core::json::clip(role, 32);
+    let role = map.get("role").unwrap_or(&Value::Null);
+    if !role.as_str().is_some_and(|role| roles.contains(&role)) {
+        let is = match role {
+            Value::Null => "missing".to_owned(),
+            Value::String(role) => format!("`{}`", bartizan_core::json::clip(role, 32)),
+            other => kind(other).to_owned(),
+        };
         let expected = roles.join(", ");
-        let message = format!("`{at}.role` is `{role}`: expected one of {expected}");
+        let message = format!("`{at}.role` is {is}: expected one of {expected}");
         return Err(refusal(&format!("{at}.role"), message));
     }
     match map.get("content") {
@@ -259,16 +263,73 @@ fn file_data(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>)
 
 /// Shows what stands across the ends of the text parts of a list.
 pub(super) fn seams(value: &mut Value, at: &str, channel: Channel, walk: &mut Walk<'_>) {
-    let Value::Array(parts) = value else { return };
-    let texts = parts.iter_mut().filter_map(|part| match part {
-        Value::String(text) => Some(text),
-        part => match part.get_mut("text") {
-            Some(Value::String(text)) => Some(text),
-            _ => None,
-        },
-    });
-    let mut texts: Vec<&mut String> = texts.collect();
-    walk.seams(&mut texts, at, channel);
+    if !value.is_array() {
+        return;
+    }
+    let mut texts = Vec::new();
+    said(value, &mut texts);
+    let ends = vec![End::Seam; texts.len()];
+    walk.seams(&mut texts, &ends, at, channel);
+}
+
+/// The texts of a content: itself, its own, or those of its parts.
+fn said<'a>(value: &'a mut Value, texts: &mut Vec<&'a mut String>) {
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(parts) => parts.iter_mut().for_each(|part| match part {
+            Value::Array(_) => {}
+            part => said(part, texts),
+        }),
+        Value::Object(part) => {
+            if let Some(Value::String(text)) = part.get_mut("text") {
+                texts.push(text);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Shows what stands across the ends of messages that the reader reads as one: those of
+/// one channel that follow each other. `channel` says a message's, or that it is none;
+/// `over` says whether such a one is read over. What stands across the parts of one
+/// message was shown with it.
+pub(super) fn turns(
+    list: &mut Value,
+    at: &str,
+    over: bool,
+    walk: &mut Walk<'_>,
+    channel: impl Fn(&Value) -> Option<Channel>,
+) {
+    let Value::Array(messages) = list else { return };
+    let mut run: Option<(Channel, usize)> = None;
+    let (mut texts, mut ends) = (Vec::new(), Vec::new());
+    let close = |walk: &mut Walk<'_>, run, texts: &mut Vec<&mut String>, ends: &mut Vec<End>| {
+        if let Some((channel, first)) = run
+            && ends.contains(&End::Seam)
+        {
+            walk.seams(texts, ends, &format!("{at}/{first}"), channel);
+        }
+        texts.clear();
+        ends.clear();
+    };
+    for (i, message) in messages.iter_mut().enumerate() {
+        let Some(own) = channel(message) else {
+            if !over {
+                close(walk, run.take(), &mut texts, &mut ends);
+            }
+            continue;
+        };
+        if run.is_none_or(|(channel, _)| channel != own) {
+            close(walk, run.replace((own, i)), &mut texts, &mut ends);
+        } else if let Some(last) = ends.last_mut() {
+            *last = End::Seam;
+        }
+        if let Some(content) = message.get_mut("content") {
+            said(content, &mut texts);
+            ends.resize(texts.len(), End::Shown);
+        }
+    }
+    close(walk, run, &mut texts, &mut ends);
 }
 
 /// The calls of a message, in the form of chat completions.

@@ -5,20 +5,31 @@
 
 use std::ops::Range;
 
-/// How far a window reaches to either side of an end, in bytes: longer than any
+/// How far a window reaches to either side of a seam, in bytes: longer than any
 /// token or phrase that a rule looks for, short enough to show little twice.
-const REACH: usize = 256;
+pub(super) const REACH: usize = 256;
 
-/// Shows the seams between the texts; what the visitor rewrites is put back.
-pub(super) fn visit(texts: &mut [&mut String], visitor: &mut dyn FnMut(&mut String)) {
+/// What the end of a text is, where another comes after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// No end: the next one goes on with the same text.
+    Open,
+    /// A seam that was shown before.
+    Shown,
+    Seam,
+}
+
+/// Shows the seams between the texts, each of which has its end; what the visitor
+/// rewrites is put back.
+pub(super) fn visit(texts: &mut [&mut String], ends: &[End], visitor: &mut dyn FnMut(&mut String)) {
     if texts.iter().filter(|text| !text.is_empty()).count() < 2 {
         return;
     }
     // From the last to the first: a rewritten text moves only what comes after it.
     let mut begins = starts(texts);
-    for window in windows(texts).into_iter().rev() {
+    for window in windows(texts, ends).into_iter().rev() {
         for gap in ["", " "] {
-            let joined = Joined::of(texts, &begins, &window, gap);
+            let joined = Joined::of(texts, ends, &begins, &window, gap);
             // Without two words that meet, the second reading is the first.
             if (gap.is_empty() || joined.has_gap) && joined.visit(texts, visitor) {
                 begins = starts(texts);
@@ -46,17 +57,26 @@ struct Joined {
 
 impl Joined {
     /// A window over the texts laid end to end.
-    fn of(texts: &[&mut String], starts: &[usize], window: &Range<usize>, gap: &str) -> Self {
+    fn of(
+        texts: &[&mut String],
+        ends: &[End],
+        starts: &[usize],
+        window: &Range<usize>,
+        gap: &str,
+    ) -> Self {
         let mut joined = Self::default();
+        let mut is_open = false;
         let first = starts.partition_point(|start| *start <= window.start).saturating_sub(1);
         let own = texts.iter().zip(starts).enumerate().skip(first);
         for (i, (text, offset)) in own.take_while(|(_, (_, start))| **start < window.end) {
+            let goes_on = std::mem::replace(&mut is_open, ends.get(i) == Some(&End::Open));
             let start = text.floor_char_boundary(window.start.saturating_sub(*offset));
             let end = text.ceil_char_boundary(window.end.saturating_sub(*offset));
             let Some(piece) = text.get(start..end).filter(|piece| !piece.is_empty()) else {
                 continue;
             };
-            let meets = joined.shown.chars().next_back().is_some_and(char::is_alphanumeric)
+            let meets = !goes_on
+                && joined.shown.chars().next_back().is_some_and(char::is_alphanumeric)
                 && piece.chars().next().is_some_and(char::is_alphanumeric);
             if meets {
                 joined.has_gap = true;
@@ -109,13 +129,16 @@ fn starts(texts: &[&mut String]) -> Vec<usize> {
     texts.iter().map(begin).collect()
 }
 
-/// Windows around each end, those that overlap as one.
-fn windows(texts: &[&mut String]) -> Vec<Range<usize>> {
+/// Windows around each seam, those that overlap as one.
+fn windows(texts: &[&mut String], ends: &[End]) -> Vec<Range<usize>> {
     let total: usize = texts.iter().map(|text| text.len()).sum();
     let mut windows: Vec<Range<usize>> = Vec::new();
     let mut at = 0;
-    for text in texts.iter().take(texts.len().saturating_sub(1)) {
+    for (text, end) in texts.iter().take(texts.len().saturating_sub(1)).zip(ends) {
         at += text.len();
+        if *end != End::Seam {
+            continue;
+        }
         let window = at.saturating_sub(REACH)..(at + REACH).min(total);
         match windows.last_mut() {
             Some(last) if window.start <= last.end => last.end = window.end,
@@ -150,7 +173,8 @@ mod tests {
     fn redact(texts: &[&str], secret: &str) -> Vec<String> {
         let mut owned: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         let mut refs: Vec<&mut String> = owned.iter_mut().collect();
-        visit(&mut refs, &mut |text| *text = text.replace(secret, "[X]"));
+        let ends = vec![End::Seam; refs.len()];
+        visit(&mut refs, &ends, &mut |text| *text = text.replace(secret, "[X]"));
         owned
     }
 
@@ -170,12 +194,26 @@ mod tests {
         let mut parts = [format!("{long}sec"), format!("ret{long}")];
         let [a, b] = &mut parts;
         let mut longest = 0;
-        visit(&mut [a, b], &mut |text| {
+        visit(&mut [a, b], &[End::Seam; 2], &mut |text| {
             longest = longest.max(text.len());
             *text = text.replace("secret", "[X]");
         });
         assert!(longest <= 2 * REACH + 4, "{longest}");
         assert_eq!(parts, [format!("{long}[X]"), long]);
+    }
+
+    #[test]
+    fn a_text_that_goes_on_has_no_seam_and_one_that_was_shown_is_not_shown_again() {
+        let shown = |ends: &[End]| {
+            let mut owned = ["ab", "cd", "ef"].map(str::to_owned);
+            let [a, b, c] = &mut owned;
+            let mut shown = Vec::new();
+            visit(&mut [a, b, c], ends, &mut |text| shown.push(text.clone()));
+            shown
+        };
+        assert_eq!(shown(&[End::Open, End::Seam]), ["abcdef", "abcd ef"]);
+        assert_eq!(shown(&[End::Shown, End::Seam]), ["abcdef", "ab cd ef"]);
+        assert!(shown(&[End::Open, End::Shown]).is_empty());
     }
 
     proptest! {

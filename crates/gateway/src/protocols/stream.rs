@@ -54,6 +54,8 @@ pub enum Piece {
     },
     /// A lane has ended: what is held of it can be judged.
     End(Lane),
+    /// No lane that this one stands for comes any more.
+    Over(Lane),
     /// The rest of the event, inspected by itself.
     Pass(Envelope),
     Usage(Usage),
@@ -72,6 +74,12 @@ pub trait StreamReader: Send + Sync {
     /// The event that carries released text. It must be sent before any later piece
     /// is dealt with: the events that close a lane repeat what was written to it.
     fn write(&self, lane: &Lane, text: &str) -> Event;
+
+    /// Stands for the lanes that clients join with this one, where they do: what is split
+    /// over them must be found.
+    fn group(&self, _lane: &Lane) -> Option<Lane> {
+        None
+    }
 
     /// How the provider tells of an error in the middle of a stream.
     fn error(&self, failure: &Failure, request: &str) -> Event;
@@ -163,6 +171,11 @@ impl Envelope {
     pub(super) fn repeating(mut self, repeats: Vec<(String, Lane)>) -> Self {
         self.repeats = repeats;
         self
+    }
+
+    /// Whether it says no more than that the stream is alive.
+    pub(crate) fn is_ping(&self) -> bool {
+        super::parts::field(&self.body, "type") == "ping"
     }
 
     /// The event, once the guard has passed it.

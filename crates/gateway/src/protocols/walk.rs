@@ -97,8 +97,8 @@ impl<'a> Walk<'a> {
     ) {
         let Value::Object(map) = value else { return self.all(value, at, channel) };
         self.keys(map, at, channel);
-        for (key, value) in map.iter_mut() {
-            let at = below(at, key);
+        for (i, (key, value)) in map.iter_mut().enumerate() {
+            let at = below(at, key, i);
             let is_moment = words::is_moment(key, value);
             if !field(self, key, value, &at) && !is_moment {
                 self.all(value, &at, channel);
@@ -177,9 +177,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Texts that the model reads as one: what stands across their ends is shown too.
-    pub(crate) fn seams(&mut self, texts: &mut [&mut String], at: &str, channel: Channel) {
+    pub(super) fn seams(
+        &mut self,
+        texts: &mut [&mut String],
+        ends: &[seam::End],
+        at: &str,
+        channel: Channel,
+    ) {
         let location = format!("{at}#seam");
-        seam::visit(texts, &mut |text| self.show(text, &location, channel));
+        seam::visit(texts, ends, &mut |text| self.show(text, &location, channel));
     }
 
     fn show(&mut self, text: &mut String, at: &str, channel: Channel) {
@@ -227,9 +233,9 @@ impl<'a> Walk<'a> {
     /// The keys that are no words of the protocols. A rewritten key keeps its place.
     fn keys(&mut self, map: &mut Map<String, Value>, at: &str, channel: Channel) {
         let mut renamed = BTreeMap::new();
-        for key in map.keys().filter(|key| !words::is_word(key)) {
+        for (i, key) in map.keys().enumerate().filter(|(_, key)| !words::is_word(key)) {
             let mut text = key.clone();
-            self.show(&mut text, &format!("{}#key", below(at, key)), channel);
+            self.show(&mut text, &format!("{}#key", below(at, key, i)), channel);
             if text != *key {
                 renamed.insert(key.clone(), text);
             }
@@ -258,10 +264,43 @@ pub(crate) fn long_number(number: &Number) -> Option<String> {
     is_long.then(|| format!("{fraction:.0}"))
 }
 
-/// A member's JSON pointer (RFC 6901).
-pub(crate) fn below(at: &str, key: &str) -> String {
-    if key.contains(['~', '/']) {
-        return format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+/// A member's place: a JSON pointer (RFC 6901) as far as the protocols' own fields go. A
+/// place is recorded in clear, so of any other key it says which one it is, not what it says.
+pub(crate) fn below(at: &str, key: &str, i: usize) -> String {
+    match words::is_field(key) {
+        true => format!("{at}/{key}"),
+        false => format!("{at}/#{i}"),
     }
-    format!("{at}/{key}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_place_says_nothing_that_a_key_says() {
+        let mut places = Vec::new();
+        let mut look = |slot: &Slot, _: &mut String| places.push(slot.location.clone());
+        let mut body = json!({
+            "metadata": {"ann@mail.example": "x", "user_id": "y", "a/b": {"4111": ["z"], "text": "t"}},
+            "web_search_options": {"q": 1},
+        });
+        Walk::new(&mut look, None, None).all(&mut body, "", Channel::Content);
+        places.sort_unstable();
+        let expected = [
+            "/metadata/#0",
+            "/metadata/#0#key",
+            "/metadata/#2#key",
+            "/metadata/#2/#0#key",
+            "/metadata/#2/#0/0",
+            "/metadata/#2/text",
+            "/metadata/user_id",
+            "/metadata/user_id#key",
+            "/web_search_options#key",
+            "/web_search_options/#0#key",
+        ];
+        assert_eq!(places, expected);
+    }
 }

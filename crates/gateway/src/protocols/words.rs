@@ -218,6 +218,43 @@ const WORDS: &[&str] = &[
     "verbosity",
 ];
 
+/// Fields that the protocols have besides, sorted. They are shown like any other key, and
+/// named in the places of findings.
+const FIELDS: &[&str] = &[
+    "audio_url",
+    "background",
+    "background_options",
+    "best_of",
+    "code",
+    "command",
+    "container",
+    "conversation",
+    "data_sources",
+    "document_url",
+    "enable_search",
+    "encrypted_index",
+    "encrypted_stdout",
+    "file_url",
+    "functions",
+    "images",
+    "logit_bias",
+    "mcp_servers",
+    "output_config",
+    "output_format",
+    "part",
+    "partial_image_b64",
+    "plugins",
+    "prediction",
+    "prompt_cache_key",
+    "result",
+    "safety_identifier",
+    "search_parameters",
+    "suffix",
+    "user_id",
+    "video_url",
+    "web_search_options",
+];
+
 /// Fields whose numbers are moments, or choose a sample: no identities.
 const MOMENTS: &[&str] =
     &["completed_at", "created", "created_at", "expires_at", "seed", "started_at", "updated_at"];
@@ -227,6 +264,11 @@ const MOMENT_MAX: u64 = 100_000_000_000;
 /// Whether a string is a word of the protocols.
 pub(super) fn is_word(text: &str) -> bool {
     WORDS.binary_search(&text).is_ok()
+}
+
+/// Whether a key is a field of the protocols, so that a place may name it.
+pub(super) fn is_field(key: &str) -> bool {
+    is_word(key) || FIELDS.binary_search(&key).is_ok()
 }
 
 /// Whether a field's value is a moment.
@@ -242,6 +284,7 @@ mod tests {
     fn the_words_are_sorted_and_short() {
         assert!(WORDS.is_sorted());
         assert!(WORDS.iter().all(|word| word.len() < 40 && !word.contains(' ')));
+        assert!(FIELDS.is_sorted() && FIELDS.iter().all(|field| !is_word(field)));
         assert!(is_word("tool_result") && !is_word("tool result") && !is_word(""));
     }
 }

@@ -10,7 +10,7 @@ use super::Decoded;
 const LEAST: usize = 3;
 
 pub(crate) fn url(text: &str, out: &mut Vec<Decoded>) {
-    replace(text, '%', out, |rest| {
+    replace(text, '%', LEAST, out, |rest| {
         let digits = rest.get(1..3)?;
         let byte = u8::from_str_radix(digits, 16).ok().filter(u8::is_ascii)?;
         Some((char::from(byte), 3))
@@ -18,7 +18,9 @@ pub(crate) fn url(text: &str, out: &mut Vec<Decoded>) {
 }
 
 pub(crate) fn html(text: &str, out: &mut Vec<Decoded>) {
-    replace(text, '&', out, |rest| {
+    // A letter is written so only to hide it: one is enough.
+    let least = if text.contains("&#") { 1 } else { LEAST };
+    replace(text, '&', least, out, |rest| {
         let end = rest.bytes().take(12).position(|b| b == b';')?;
         let name = rest.get(1..end)?;
         let c = match name {
@@ -41,7 +43,7 @@ pub(crate) fn html(text: &str, out: &mut Vec<Decoded>) {
 }
 
 pub(crate) fn unicode(text: &str, out: &mut Vec<Decoded>) {
-    replace(text, '\\', out, |rest| {
+    replace(text, '\\', LEAST, out, |rest| {
         let (digits, len) = match rest.as_bytes().get(1)? {
             b'u' => (rest.get(2..6)?, 6),
             b'x' => (rest.get(2..4)?, 4),
@@ -55,10 +57,11 @@ pub(crate) fn unicode(text: &str, out: &mut Vec<Decoded>) {
 fn replace(
     text: &str,
     mark: char,
+    least: usize,
     out: &mut Vec<Decoded>,
     read: impl Fn(&str) -> Option<(char, usize)>,
 ) {
-    if text.matches(mark).take(LEAST).count() < LEAST {
+    if text.matches(mark).take(least).count() < least {
         return;
     }
     let mut decoded = Decoded { text: String::with_capacity(text.len()), pieces: Vec::new() };
@@ -80,7 +83,7 @@ fn replace(
         decoded.text.push(c);
         skip = at + len;
     }
-    if count >= LEAST {
+    if count >= least {
         out.push(decoded);
     }
 }

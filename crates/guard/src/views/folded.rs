@@ -17,6 +17,37 @@ pub(crate) fn is_invisible(c: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// The letter that a small capital is: phonetic signs, which have no compatibility form.
+fn small_capital(c: char) -> Option<char> {
+    Some(match c {
+        'ᴀ' => 'a',
+        'ʙ' => 'b',
+        'ᴄ' => 'c',
+        'ᴅ' => 'd',
+        'ᴇ' => 'e',
+        'ꜰ' => 'f',
+        'ɢ' => 'g',
+        'ʜ' => 'h',
+        'ɪ' => 'i',
+        'ᴊ' => 'j',
+        'ᴋ' => 'k',
+        'ʟ' => 'l',
+        'ᴍ' => 'm',
+        'ɴ' => 'n',
+        'ᴏ' => 'o',
+        'ᴘ' => 'p',
+        'ʀ' => 'r',
+        'ꜱ' => 's',
+        'ᴛ' => 't',
+        'ᴜ' => 'u',
+        'ᴠ' => 'v',
+        'ᴡ' => 'w',
+        'ʏ' => 'y',
+        'ᴢ' => 'z',
+        _ => return None,
+    })
+}
+
 /// The text as it looks, in plain letters; nothing for plain ASCII.
 pub(crate) fn fold(text: &str, out: &mut Vec<Decoded>) {
     if text.is_ascii() {
@@ -38,7 +69,10 @@ pub(crate) fn fold(text: &str, out: &mut Vec<Decoded>) {
         let normal: String =
             c.encode_utf8(&mut buffer).nfkd().filter(|c| !is_combining_mark(*c)).collect();
         let like: String = if normal.is_ascii() { normal } else { skeleton(&normal).collect() };
-        folded.text.push_str(&like);
+        match small_capital(c) {
+            Some(letter) => folded.text.push(letter),
+            None => folded.text.push_str(&like),
+        }
         if folded.text.len() > before {
             folded.pieces.push((before, span));
         }

@@ -3,6 +3,7 @@
 
 mod cover;
 mod fixtures;
+mod joined;
 mod opaque;
 mod rechunked;
 mod relay;

@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bartizan_core::Verdict;
 use bartizan_guard::{
-    Carrier, Context, Guard, Profile, Report, Screened, Screening, Step, TextStream,
+    Carrier, Channel, Context, Guard, Profile, Report, Screened, Screening, Step, TextStream,
 };
 use serde_json::Value;
 
 use super::{call, cx, fixtures};
 use crate::{
-    protocols::{Arguments, Envelope, Failure, Garbage, Lane, Piece, StreamReader, Usage},
+    protocols::{
+        Arguments, Batch, Envelope, Failure, Garbage, Joints, Lane, Out, Piece, StreamReader, Text,
+        Usage,
+    },
     sse::{Event, Parser},
 };
 
@@ -19,7 +22,8 @@ pub(super) struct Relay {
     guard: Guard,
     context: Arc<Context>,
     reader: Box<dyn StreamReader>,
-    lanes: BTreeMap<Lane, TextStream>,
+    lanes: BTreeMap<Lane, (Channel, TextStream)>,
+    joints: Joints,
     whole: BTreeMap<Lane, String>,
     pub(super) out: Vec<Event>,
     pub(super) usage: Option<Usage>,
@@ -44,6 +48,7 @@ impl Relay {
             context: Arc::default(),
             reader,
             lanes: BTreeMap::new(),
+            joints: Joints::default(),
             whole: BTreeMap::new(),
             out: Vec::new(),
             usage: None,
@@ -78,7 +83,7 @@ impl Relay {
                 }
             }
         }
-        for (_, lane) in std::mem::take(&mut self.lanes) {
+        for (_, (_, lane)) in std::mem::take(&mut self.lanes) {
             self.report.merge(lane.into_report());
         }
         Ok(self)
@@ -93,21 +98,30 @@ impl Relay {
         match piece {
             Piece::Text { lane, channel, text } => {
                 let (guard, context) = (&self.guard, &self.context);
-                let new =
-                    || guard.stream(&Profile::default(), context.clone(), channel, &lane.field);
-                let step = self.lanes.entry(lane.clone()).or_insert_with(new).push(&cx(), &text);
-                self.deliver(&lane, step);
+                let new = || {
+                    let profile = Profile::default();
+                    (channel, guard.stream(&profile, context.clone(), channel, &lane.field))
+                };
+                let (_, stream) = self.lanes.entry(lane.clone()).or_insert_with(new);
+                let step = stream.push(&cx(), &text);
+                self.deliver(lane, channel, step, false);
             }
             Piece::Whole { lane, text } => self.whole.entry(lane).or_default().push_str(&text),
             Piece::End(lane) => self.end(&lane),
-            Piece::Pass(envelope) => {
-                let event = self.screen(envelope).map(Envelope::event);
-                self.out.extend(event);
+            Piece::Over(group) => {
+                let batch = self.joints.over(&group);
+                self.batch(batch);
             }
+            Piece::Pass(envelope) if envelope.is_ping() => self.pass(envelope),
+            Piece::Pass(envelope) => self.push(Out::Pass(envelope)),
             Piece::Usage(usage) => self.usage = Some(usage),
             Piece::Done(event) => {
                 let open: Vec<Lane> = self.lanes.keys().chain(self.whole.keys()).cloned().collect();
                 open.iter().for_each(|lane| self.end(lane));
+                if self.stopped.is_none() {
+                    let batch = self.joints.finish();
+                    self.batch(batch);
+                }
                 if self.stopped.is_some() {
                     return;
                 }
@@ -123,10 +137,10 @@ impl Relay {
         if self.stopped.is_some() {
             return;
         }
-        if let Some(mut stream) = self.lanes.remove(lane) {
+        if let Some((channel, mut stream)) = self.lanes.remove(lane) {
             let step = stream.finish(&cx());
             self.report.merge(stream.into_report());
-            self.deliver(lane, step);
+            self.deliver(lane.clone(), channel, step, true);
         }
         if let Some(text) = self.whole.remove(lane) {
             let text = Value::String(text);
@@ -135,17 +149,42 @@ impl Relay {
                 return;
             };
             let text = arguments.get().text.as_str().unwrap_or_default().to_owned();
-            let event = self.reader.write(lane, &text);
-            self.out.push(event);
+            self.push(Out::Whole { lane: lane.clone(), text });
         }
     }
 
-    fn deliver(&mut self, lane: &Lane, step: Step) {
-        if let Some(text) = step.released {
-            let event = self.reader.write(lane, &text.into_inner());
-            self.out.push(event);
+    fn deliver(&mut self, lane: Lane, channel: Channel, step: Step, is_last: bool) {
+        let text = step.released.map(Screened::into_inner).unwrap_or_default();
+        if is_last || !text.is_empty() {
+            let group = self.reader.group(&lane);
+            self.push(Out::Text(Text { lane, group, channel, text, is_last }));
         }
-        self.stopped = step.stop;
+        self.stopped = self.stopped.or(step.stop);
+    }
+
+    fn push(&mut self, out: Out) {
+        let batch = self.joints.push(out);
+        self.batch(batch);
+    }
+
+    fn batch(&mut self, batch: Option<Batch>) {
+        let Some(batch) = batch.and_then(|batch| self.screen(batch)) else { return };
+        for out in self.joints.settle(batch.into_inner()) {
+            match out {
+                Out::Text(Text { text, .. }) if text.is_empty() => {}
+                Out::Text(Text { lane, text, .. }) | Out::Whole { lane, text } => {
+                    let event = self.reader.write(&lane, &text);
+                    self.out.push(event);
+                }
+                Out::Pass(envelope) if self.stopped.is_none() => self.pass(envelope),
+                Out::Pass(_) => {}
+            }
+        }
+    }
+
+    fn pass(&mut self, envelope: Envelope) {
+        let event = self.screen(envelope).map(Envelope::event);
+        self.out.extend(event);
     }
 
     fn screen<T: Carrier>(&mut self, item: T) -> Option<Screened<T>> {
