@@ -16,9 +16,11 @@ mod admin;
 mod endpoints;
 mod error;
 mod openapi;
+mod people;
 mod permit;
 mod router;
 mod take;
+mod visitor;
 
 pub use admin::{ADMIN, Admin, Secret};
 pub use error::Failure;

@@ -18,7 +18,7 @@ use crate::{
     Admin, Failure,
     endpoints::{self, Needs},
     openapi,
-    permit::Permit,
+    permit::{Permit, Who},
 };
 
 /// The header that names a request, in answers and in the log.
@@ -98,8 +98,8 @@ async fn prove(
 }
 
 async fn permit(admin: &Admin, trust: Trust, request: &mut Request) -> Result<Permit, Failure> {
-    let actor = match trust {
-        Trust::Local => "administrator:local",
+    let who = match trust {
+        Trust::Local => Who::Administrator("administrator:local"),
         Trust::Token => {
             let token = bearer(request).unwrap_or_default().to_owned();
             by_token(admin, &token).await?
@@ -114,7 +114,7 @@ async fn permit(admin: &Admin, trust: Trust, request: &mut Request) -> Result<Pe
         Some(Needs::Read(area)) => Access::Read(area),
         Some(Needs::Manage(area)) => Access::Manage(area),
     };
-    Permit::ask(admin, actor, tenant, access)
+    Permit::ask(admin, Arc::new(who), tenant, access)
 }
 
 fn bearer(request: &Request) -> Option<&str> {
@@ -123,9 +123,9 @@ fn bearer(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn by_token(admin: &Admin, token: &str) -> Result<&'static str, Failure> {
+async fn by_token(admin: &Admin, token: &str) -> Result<Who, Failure> {
     if admin.is_administrator(token).await? {
-        return Ok("administrator:token");
+        return Ok(Who::Administrator("administrator:token"));
     }
     admin.gateway.count_refusal("administration", "not_administrator");
     let message = "send the administrator's token as `Authorization: Bearer bza_...`; it was shown at the first start, and `bartizan admin-token` makes another";
