@@ -190,11 +190,7 @@ impl Config {
     /// The console's part, where it listens at `admin`.
     pub(crate) fn console(&self, admin: &str, client: Client) -> Setup {
         let scheme = if self.admin.tls.is_some() { "https" } else { "http" };
-        Setup {
-            config: self.people.clone(),
-            url: format!("{scheme}://{admin}"),
-            client: Some(client),
-        }
+        Setup { config: self.people.clone(), url: format!("{scheme}://{admin}"), client }
     }
 
     /// Where the ledger rests.

@@ -53,7 +53,7 @@ impl House {
         let (ledger, recovery) = Ledger::open(&config.ledger_dir(), &settings, cx)?;
         let client = client(config)?;
         let gateway = gateway(config, store, ledger, client.clone(), cx)?;
-        let admin = Admin::new(gateway, config.console(&config.admin.listen, client.clone()));
+        let admin = Admin::new(gateway, config.console(&config.admin.listen, client.clone()))?;
         Ok(Self { admin, recovery, token: None, first_link: None, client, _lock: lock })
     }
 
@@ -70,7 +70,7 @@ impl House {
             reached.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
         let setup = config.console(&reached.to_string(), self.client.clone());
-        self.admin = Admin::new(self.admin.gateway.clone(), setup);
+        self.admin = Admin::new(self.admin.gateway.clone(), setup)?;
         self.token = self.admin.ensure_token().await?;
         self.first_link = self.admin.first_link().await?;
         Ok(())

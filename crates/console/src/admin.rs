@@ -43,8 +43,10 @@ pub struct Admin {
 }
 
 impl Admin {
-    pub fn new(gateway: Arc<Gateway>, setup: Setup) -> Self {
-        Self { gateway, people: Arc::new(People::new(setup)) }
+    /// # Errors
+    /// Says what is wrong with the configuration of people.
+    pub fn new(gateway: Arc<Gateway>, setup: Setup) -> Result<Self, Failure> {
+        Ok(Self { gateway, people: Arc::new(People::new(setup)?) })
     }
 
     /// The one-time link by which the first account is made; nothing when there is one.

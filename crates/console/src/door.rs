@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use bartizan_core::Id;
+use bartizan_gateway::identity::client_address;
 use bartizan_policy::{Access, Area};
 
 use crate::{
@@ -105,7 +106,7 @@ pub(crate) async fn meet(State(admin): State<Admin>, request: Request, next: Nex
 }
 
 async fn met(admin: &Admin, mut request: Request) -> Result<(Request, Option<String>), Failure> {
-    let from = origin(&request);
+    let from = origin(admin, &request);
     let token = cookie(request.headers(), cookie_name(admin, Cookie::Session));
     let (session, account) = signed_in(admin, token.as_deref()).await?.unzip();
     let form = cookie(request.headers(), cookie_name(admin, Cookie::Form));
@@ -263,12 +264,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn of(request: &Request) -> Self {
+    pub(crate) fn of(admin: &Admin, request: &Request) -> Self {
         Self {
             headers: request.headers().clone(),
             uri: request.uri().clone(),
             safe: request.method().is_safe(),
-            from: origin(request),
+            from: origin(admin, request),
         }
     }
 }
@@ -331,10 +332,15 @@ pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
-fn origin(request: &Request) -> Origin {
+/// Behind a proxy that the configuration trusts (`data.trusted_proxies`), the address
+/// that it names.
+fn origin(admin: &Admin, request: &Request) -> Origin {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let address =
-        peer.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_canonical().to_string());
+    let address = peer.map(|peer| {
+        let trusted = &admin.gateway.live().trusted;
+        client_address(peer.0.ip(), request.headers(), trusted).to_canonical().to_string()
+    });
+    let address = address.unwrap_or_else(|| "unknown".to_owned());
     let browser = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Origin { address, browser: browser.unwrap_or_default().to_owned() }
 }

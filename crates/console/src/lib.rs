@@ -43,4 +43,5 @@ pub const CLASSES: &[&Class] = &[
     &people::sessions::SESSION,
     &people::links::LINK,
     &people::tokens::TOKEN,
+    &people::oidc::UNDERWAY,
 ];

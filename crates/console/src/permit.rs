@@ -180,6 +180,18 @@ impl Permit {
     }
 }
 
+/// Whether the policies would let somebody of this role do this, to show it. It permits nothing.
+pub(crate) fn would(
+    admin: &Admin,
+    role: policy::Role,
+    tenant: &Tenant,
+    access: Access<'_>,
+) -> bool {
+    let person = policy::Person { id: "anyone", name: "anyone", actor: "person:anyone", role };
+    let request = Request::new(Principal::Person(person), tenant, access);
+    admin.gateway.authorizer.authorize(&admin.gateway.cx, &request).is_ok()
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Permit {
     type Rejection = Failure;
 

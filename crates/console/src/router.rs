@@ -141,7 +141,7 @@ async fn prove(
 async fn permit(admin: &Admin, trust: Trust, request: &mut Request) -> Result<Permit, Failure> {
     let who = match trust {
         Trust::Local => Who::Administrator("administrator:local"),
-        Trust::Token => who(admin, Head::of(request)).await?,
+        Trust::Token => who(admin, Head::of(admin, request)).await?,
     };
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let needs = endpoints::needs(path.unwrap_or_default(), request.method());
@@ -152,7 +152,12 @@ async fn permit(admin: &Admin, trust: Trust, request: &mut Request) -> Result<Pe
         Some(Needs::Read(area)) => Access::Read(area),
         Some(Needs::Manage(area)) => Access::Manage(area),
     };
-    Permit::ask(admin, Arc::new(who), tenant, access)
+    let who = Arc::new(who);
+    Permit::ask(admin, who.clone(), tenant, access).inspect_err(|_| {
+        if let Who::Person { actor, .. } = &*who {
+            admin.gateway.count_refusal(actor, "denied");
+        }
+    })
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -29,6 +29,8 @@ struct Enrol<'a> {
     secret: String,
     uri: String,
     required: bool,
+    /// Whether it takes the place of another, which needs the password.
+    replaces: bool,
 }
 
 #[derive(Template)]
@@ -75,6 +77,7 @@ async fn form(
         secret: groups.join(" "),
         uri,
         required: caller.at(Stage::Enrol).is_some(),
+        replaces: caller.account.as_ref().is_some_and(|account| account.facts.second_factor),
     };
     page(status, &enrol)
 }
@@ -86,7 +89,8 @@ pub(super) async fn take(
 ) -> Result<Response, Failure> {
     let to = door::place(fields.text("to"));
     let permit = permit(&admin, &caller).ok_or_else(door::signed_out)??;
-    match own::confirm_factor(&admin, &permit, fields.must("code")?, &caller.from).await {
+    let given = (fields.must("code")?, fields.text("password").unwrap_or_default());
+    match own::confirm_factor(&admin, &permit, given, &caller.from).await {
         Ok((codes, begun)) => {
             let mut response = page(StatusCode::OK, &Recovery { codes: &codes, to: &to })?;
             door::carry(&admin, &begun, &mut response);

@@ -3,6 +3,7 @@
 
 mod enrol;
 mod factor;
+mod oidc;
 mod sign_in;
 mod welcome;
 
@@ -22,6 +23,8 @@ pub(crate) fn routes() -> Router<Admin> {
         .route("/sign-in", get(sign_in::show).post(sign_in::take))
         .route("/sign-in/factor", get(factor::show).post(factor::take))
         .route("/sign-in/enrol", get(enrol::show).post(enrol::take))
+        .route("/sign-in/oidc", get(oidc::leave))
+        .route("/sign-in/oidc/callback", get(oidc::come_back))
         .route("/sign-out", post(sign_in::leave))
         .route("/welcome", get(welcome::show).post(welcome::take))
 }

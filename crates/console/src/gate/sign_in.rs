@@ -52,7 +52,7 @@ pub(super) async fn show(
     }
 }
 
-fn form(
+pub(super) fn form(
     admin: &Admin,
     caller: &Caller,
     to: &str,

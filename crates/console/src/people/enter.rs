@@ -237,7 +237,11 @@ pub(crate) fn check(password: &str, name: &str) -> Result<(), Failure> {
 }
 
 /// What a person who is about to get in may do.
-fn permit(admin: &Admin, account: &Account, access: Access<'_>) -> Result<Permit, Failure> {
+pub(super) fn permit(
+    admin: &Admin,
+    account: &Account,
+    access: Access<'_>,
+) -> Result<Permit, Failure> {
     let who = Arc::new(Who::person(account.person(), By::Entry));
     Permit::ask(admin, who, Tenant::default(), access)
 }

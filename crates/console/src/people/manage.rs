@@ -22,6 +22,11 @@ pub(crate) async fn list(admin: &Admin) -> Result<Vec<account::Shown>, Failure> 
     Ok(account::all(&admin.gateway.store).await?.iter().map(Account::shown).collect())
 }
 
+/// One person.
+pub(crate) async fn one(admin: &Admin, id: Id) -> Result<account::Shown, Failure> {
+    Ok(account::get(&admin.gateway.store, id).await?.shown())
+}
+
 /// Makes an account, and the link by which its person gets in.
 pub(crate) async fn invite(
     admin: &Admin,

@@ -18,6 +18,7 @@ pub(crate) mod codes;
 pub(crate) mod enter;
 pub(crate) mod links;
 pub(crate) mod manage;
+pub(crate) mod oidc;
 pub(crate) mod own;
 pub(crate) mod password;
 mod recovery;
@@ -33,7 +34,10 @@ use bartizan_net::Client;
 
 pub(crate) use scope::Scope;
 
-use crate::config::{PeopleConfig, SecondFactor};
+use crate::{
+    Failure,
+    config::{PeopleConfig, SecondFactor},
+};
 use password::Passwords;
 use sessions::Lasts;
 
@@ -47,7 +51,7 @@ pub struct Setup {
     /// The address at which browsers reach it, such as `http://127.0.0.1:8481`.
     pub url: String,
     /// The way out, for the provider of OpenID Connect.
-    pub client: Option<Client>,
+    pub client: Client,
 }
 
 /// What people's accounts need while the server runs.
@@ -55,15 +59,28 @@ pub struct Setup {
 pub(crate) struct People {
     pub(crate) config: PeopleConfig,
     pub(crate) url: String,
-    pub(crate) client: Option<Client>,
+    pub(crate) oidc: Option<oidc::Provider>,
     passwords: Passwords,
 }
 
 impl People {
-    pub(crate) fn new(setup: Setup) -> Self {
+    /// # Errors
+    /// Says what is wrong with the configuration.
+    pub(crate) fn new(setup: Setup) -> Result<Self, Failure> {
         let Setup { config, url, client } = setup;
+        if let Some(url) = &config.url
+            && !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme))
+        {
+            return Err(Failure::invalid(format!(
+                "`people.url` is `{url}`: expected such as `https://bartizan.example`"
+            )));
+        }
         let url = config.url.clone().unwrap_or(url).trim_end_matches('/').to_owned();
-        Self { config, url, client, passwords: Passwords::default() }
+        let oidc = match &config.oidc {
+            Some(oidc) => Some(oidc::Provider::new(oidc, client)?),
+            None => None,
+        };
+        Ok(Self { config, url, oidc, passwords: Passwords::default() })
     }
 
     /// Whether browsers reach it by TLS alone.

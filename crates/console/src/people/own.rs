@@ -110,17 +110,21 @@ pub(crate) async fn offer_factor(
     Ok((name, offered))
 }
 
-/// Puts the offered second factor in force, by its first code. Gives the recovery codes,
-/// which are shown this once, and another session.
+/// Puts the offered second factor in force, by its first code; in place of another, by
+/// the password, too. Gives the recovery codes, which are shown this once, and another
+/// session.
 pub(crate) async fn confirm_factor(
     admin: &Admin,
     permit: &Permit,
-    code: &str,
+    (code, password): (&str, &str),
     from: &Origin,
 ) -> Result<(Vec<String>, Begun), Failure> {
     let gateway = &admin.gateway;
     let mut account = account(admin, permit).await?;
     is_local(&account)?;
+    if account.secrets.totp.is_some() {
+        prove(admin, &account, password, from).await?;
+    }
     let limits = gateway.store.limits();
     let id = account.id.to_string();
     let trying = throttle::begin(&*limits, gateway.cx.now(), "factor", &id, &from.address).await?;

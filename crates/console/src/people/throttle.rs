@@ -6,7 +6,7 @@ use std::{net::IpAddr, time::Duration};
 
 use axum::http::StatusCode;
 use bartizan_core::Timestamp;
-use bartizan_store::{Budget, Limits, Reservation};
+use bartizan_store::{Budget, Exceeded, Limits, Reservation};
 
 use super::codes;
 use crate::Failure;
@@ -21,6 +21,9 @@ const OF_ACCOUNT_HERE: [(Duration, u64); 3] = [(MINUTE, 5), (QUARTER, 15), (DAY,
 const OF_ACCOUNT: [(Duration, u64); 3] = [(MINUTE, 20), (QUARTER, 60), (DAY, 200)];
 /// One address, whatever the account.
 const OF_ADDRESS: [(Duration, u64); 3] = [(MINUTE, 20), (QUARTER, 100), (DAY, 1000)];
+
+/// Sign-ins that one address begins at the provider: each leaves a record behind.
+const OF_BEGINNING: [(Duration, u64); 2] = [(MINUTE, 60), (DAY, 5000)];
 
 /// A try that is under way. It counts unless it is forgiven.
 #[derive(Debug)]
@@ -53,11 +56,29 @@ pub(crate) async fn begin(
         of(&address, "address", OF_ADDRESS),
     ]
     .concat();
-    limits.reserve(now, &wants).await.map(Try).map_err(|exceeded| {
-        let wait = exceeded.retry_after.as_secs().max(1);
-        let message = format!("there were too many tries; try again in {}", words(wait));
-        Failure::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message).after(wait)
-    })
+    limits.reserve(now, &wants).await.map(Try).map_err(|exceeded| too_many(&exceeded))
+}
+
+/// Counts a sign-in that begins at the provider.
+///
+/// # Errors
+/// Says how long to wait.
+pub(crate) async fn beginning(
+    limits: &dyn Limits,
+    now: Timestamp,
+    address: &str,
+) -> Result<(), Failure> {
+    let address = block(address);
+    let wants = OF_BEGINNING.map(|(window, max)| {
+        (Budget { key: format!("oidc:{}:{address}", window.as_secs()), window, max }, 1)
+    });
+    limits.reserve(now, &wants).await.map(drop).map_err(|exceeded| too_many(&exceeded))
+}
+
+fn too_many(exceeded: &Exceeded) -> Failure {
+    let wait = exceeded.retry_after.as_secs().max(1);
+    let message = format!("there were too many tries; try again in {}", words(wait));
+    Failure::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message).after(wait)
 }
 
 impl Try {

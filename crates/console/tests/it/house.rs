@@ -99,7 +99,7 @@ impl House {
         };
         let gateway = Gateway::new(parts, config()).unwrap();
         let url = "http://console.test".to_owned();
-        let admin = Admin::new(gateway, Setup { config: people, url, client: Some(client) });
+        let admin = Admin::new(gateway, Setup { config: people, url, client }).unwrap();
         let token = admin.ensure_token().await.unwrap().unwrap().reveal().to_owned();
         Self { dir, cx, clock, admin, token }
     }

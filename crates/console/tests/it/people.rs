@@ -520,6 +520,8 @@ async fn roles_bound_what_people_do_and_administrators_change_them() {
         );
     }
     assert_eq!(eve.api("GET", "/api/v1/database/export", None).await.refused().0, 403);
+    let entries = format!("{:?}", house.admin.gateway.ledger.entries(0, 1000).unwrap());
+    assert!(entries.contains("denied"), "what a person may not is on record");
     let own = format!("/api/v1/people/{id}/role");
     assert_eq!(
         eve.api("POST", &own, Some(&json!({"role": "administrator"}))).await.refused().0,
@@ -530,6 +532,14 @@ async fn roles_bound_what_people_do_and_administrators_change_them() {
     assert_eq!(eve.api("GET", "/api/v1/people", None).await.refused().1, "signed_out", "rotated");
     eve.sign_in("eve", PASSWORD).await;
     eve.api("POST", "/api/v1/keys", Some(&json!({"name": "bot"}))).await.ok();
+    // What would make an administrator of an operator.
+    for (path, body) in [
+        ("/api/v1/admin-token", json!({})),
+        ("/api/v1/people", json!({"name": "mallory", "role": "administrator"})),
+        ("/api/v1/database", json!({"work": "rotate-master-key"})),
+    ] {
+        assert_eq!(eve.api("POST", path, Some(&body)).await.refused().0, 403, "{path}");
+    }
 
     let disable = format!("/api/v1/people/{id}/disable");
     ada.api("POST", &disable, None).await.ok();
