@@ -489,3 +489,58 @@ fn every_list_is_json_lines_and_every_result_an_object() {
         assert!(home.json(one).is_object(), "{one:?}");
     }
 }
+
+/// The answer to a form of a page, with the token of its cookie.
+fn fill(home: &Home, link: &str, password: &str) -> common::Reply {
+    let port = home.admin_port;
+    let path =
+        link.strip_prefix(&format!("http://127.0.0.1:{port}")).unwrap_or_else(|| panic!("{link}"));
+    let page = common::get(port, path, &[("accept", "text/html")]).unwrap();
+    assert_eq!(page.status, 200, "{}", page.text());
+    let csrf = page
+        .text()
+        .split("name=\"csrf\" value=\"")
+        .nth(1)
+        .unwrap()
+        .chars()
+        .take(64)
+        .collect::<String>();
+    let cookie = page.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let secret = path.split("link=").nth(1).unwrap();
+    let form = format!("csrf={csrf}&link={secret}&name=ada&password={password}&again={password}");
+    let headers =
+        [("cookie", cookie.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+    common::request(port, "POST", "/welcome", &headers, form.as_bytes()).unwrap()
+}
+
+#[test]
+fn people_are_let_in_and_shut_out_from_the_machine_with_and_without_a_server() {
+    let home = Home::new(NOWHERE, "");
+    let (out, _) = ends(&home, 0, &["people", "invite", "ada", "--role", "administrator"]);
+    let link = out.lines().next().unwrap().to_owned();
+    assert!(link.contains("/welcome?link=bzl_"), "{out}");
+    let server = home.serve();
+    assert!(!home.log().contains("make the first account"), "there is a person already");
+    let joined = fill(&home, &link, "correct+horse+battery");
+    assert_eq!(joined.status, 303, "{}", joined.text());
+    let people = home.json(&["people", "list"]);
+    assert_eq!((&people[0]["name"], &people[0]["state"]), (&json!("ada"), &json!("active")));
+    assert_eq!(home.json(&["people", "sessions", "ada"]).as_array().unwrap().len(), 1);
+    ends(&home, 0, &["people", "end", "ada"]);
+    assert_eq!(home.json(&["people", "sessions", "ada"]), json!([]));
+    let (_, err) = ends(&home, 2, &["people", "recover", "nobody"]);
+    assert!(err.contains("there is no person `nobody`"), "{err}");
+    let recovery = home.json(&["people", "recover", "ADA"])["link"].as_str().unwrap().to_owned();
+    let back = fill(&home, &recovery, "another+horse+battery");
+    assert_eq!(back.status, 303, "{}", back.text());
+    drop(server);
+    ends(&home, 0, &["people", "invite", "sam", "--role", "analyst"]);
+    let (out, _) = ends(&home, 0, &["people", "role", "sam", "auditor"]);
+    assert!(out.contains("`sam` is invited, auditor"), "{out}");
+    let (out, _) = ends(&home, 0, &["people", "disable", "sam"]);
+    assert!(out.contains("`sam` is disabled"), "{out}");
+    ends(&home, 2, &["people", "recover", "sam"]);
+    let fresh = Home::new(NOWHERE, "");
+    let _server = fresh.serve();
+    assert!(fresh.log().contains("make the first account, by this link"), "{}", fresh.log());
+}

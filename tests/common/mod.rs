@@ -239,9 +239,12 @@ pub fn request(
     body: &[u8],
 ) -> std::io::Result<Reply> {
     let mut head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n",
+        "{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
         body.len()
     );
+    if headers.iter().all(|(name, _)| *name != "host") {
+        head += "host: 127.0.0.1\r\n";
+    }
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }

@@ -193,6 +193,8 @@ fn at_rest(config: &Config, verb: &str) -> Config {
     if verb != "routes" {
         config.routes.clear();
     }
+    // Nor must the secret of the provider by which people sign in.
+    config.people.oidc = None;
     config
 }
 

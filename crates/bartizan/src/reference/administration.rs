@@ -14,7 +14,7 @@ pub(super) fn document() -> anyhow::Result<String> {
 pub(super) fn page() -> anyhow::Result<String> {
     let mut page = format!(
         "{GENERATED}# Administration API\n\n\
-         `bartizan serve` serves it on `admin.listen`, where it asks for the administrator's token (`Authorization: Bearer bza_...`), and on the Unix socket `admin.sock` in the data directory, whose file mode is the proof. \
+         `bartizan serve` serves it on `admin.listen`, where it asks for the administrator's token (`Authorization: Bearer bza_...`), a person's API token (`bzp_...`) or the cookie of a session (with the header `x-csrf-token` where something changes), and on the Unix socket `admin.sock` in the data directory, whose file mode is the proof. \
          [`openapi.json`](openapi.json) describes it for programs; the server gives the same at `/api/v1/openapi.json`.\n\n\
          Every operation takes `?tenant=NAME`; `default` when absent. \
          What is refused comes as `{{\"error\": {{\"code\", \"message\", \"request_id\"}}}}`. \
@@ -29,7 +29,7 @@ pub(super) fn page() -> anyhow::Result<String> {
         }
     }
     page.push_str(
-        "\n`GET /healthz` says that the process lives, `GET /readyz` that it can do its work, and `GET /metrics` gives its metrics in the OpenMetrics text format; none of them asks for the token.\n",
+        "\n`GET /healthz` says that the process lives, `GET /readyz` that it can do its work, and `GET /metrics` gives its metrics in the OpenMetrics text format; none of them asks for a proof.\n",
     );
     Ok(page)
 }

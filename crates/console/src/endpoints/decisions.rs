@@ -43,7 +43,7 @@ pub(super) const FINDINGS: Endpoint = Endpoint {
     operations: &[Operation::get::<Records>(
         "findings.list",
         "List findings, newest first, a page at a time",
-        Area::Decisions,
+        Area::Findings,
     )
     .asks::<WhichFindings>()],
     serve: || get(findings),

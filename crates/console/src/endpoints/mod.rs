@@ -1,11 +1,13 @@
 //! The API's endpoints: a file a subject, all of them listed in `catalog.rs`.
 
+mod account;
 mod approvals;
 mod catalog;
 mod database;
 mod decisions;
 mod keys;
 mod ledger;
+mod people;
 mod status;
 mod token;
 

@@ -16,7 +16,8 @@ pub(super) const RENEW: Endpoint = Endpoint {
     operations: &[Operation::post::<Token>(
         "token.renew",
         "Make another administrator token; the one before is void",
-        Area::Keys,
+        // Whoever has it may do everything: it is not a key among others.
+        Area::People,
     )],
     serve: || post(renew),
 };

@@ -13,3 +13,5 @@ mod answers;
 mod entry;
 mod fits;
 mod house;
+mod oidc;
+mod people;
