@@ -13,19 +13,23 @@
 //!   is in the ledger too. Reading a person's words is an act.
 
 mod admin;
+mod counts;
 mod endpoints;
 mod error;
 mod openapi;
 mod permit;
 mod router;
 mod take;
+mod triage;
+mod which;
 
 pub use admin::{ADMIN, Admin, Secret};
 pub use error::Failure;
 pub use openapi::document;
 pub use router::{Trust, router};
+pub use triage::TRIAGE;
 
 use bartizan_store::Class;
 
 /// The classes of records that this room owns.
-pub const CLASSES: &[&Class] = &[&ADMIN];
+pub const CLASSES: &[&Class] = &[&ADMIN, &TRIAGE];

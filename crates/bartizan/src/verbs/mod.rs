@@ -9,6 +9,7 @@ mod keys;
 mod ledger;
 mod reference;
 mod routes;
+mod seed;
 
 use std::path::PathBuf;
 

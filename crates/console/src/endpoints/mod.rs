@@ -4,8 +4,10 @@ mod approvals;
 mod catalog;
 mod database;
 mod decisions;
+mod findings;
 mod keys;
 mod ledger;
+mod records;
 mod status;
 mod token;
 
