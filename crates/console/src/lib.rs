@@ -17,10 +17,12 @@ mod counts;
 mod endpoints;
 mod error;
 mod openapi;
+mod people;
 mod permit;
 mod router;
 mod take;
 mod triage;
+mod visitor;
 mod which;
 
 pub use admin::{ADMIN, Admin, Secret};

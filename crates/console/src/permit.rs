@@ -6,10 +6,10 @@ use axum::{
     extract::FromRequestParts,
     http::{StatusCode, request::Parts},
 };
-use bartizan_core::Tenant;
-use bartizan_policy::{Access, Authorized, Grant, Principal, Request};
+use bartizan_core::{Id, Tenant};
+use bartizan_policy::{self as policy, Access, Area, Authorized, Grant, Principal, Request};
 
-use crate::{Admin, Failure};
+use crate::{Admin, Failure, people::Scope, visitor::Person};
 
 /// The longest detail of an act that enters the ledger, in bytes.
 const DETAIL_BYTES_MAX: usize = 1024;
@@ -18,9 +18,54 @@ const DETAIL_BYTES_MAX: usize = 1024;
 /// alone, and reach the ledger by it.
 #[derive(Clone, Debug)]
 pub(crate) struct Permit {
-    actor: &'static str,
+    who: Arc<Who>,
     tenant: Tenant,
     _grant: Arc<Authorized<Grant>>,
+}
+
+/// Who asks, as far as it was proved.
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
+    /// The holder of the administrator's token or of the machine.
+    Administrator(&'static str),
+    /// A person, by a session or an API token.
+    Person { person: Person, actor: String, by: By },
+}
+
+/// By what a person is known.
+#[derive(Clone, Debug)]
+pub(crate) enum By {
+    /// The session of this id.
+    Session(Id),
+    /// An API token, which may do no more than its scopes say.
+    Token { id: Id, scopes: Vec<Scope> },
+}
+
+impl Who {
+    pub(crate) fn person(person: Person, by: By) -> Self {
+        let actor = format!("person:{}", person.id);
+        Self::Person { person, actor, by }
+    }
+
+    fn actor(&self) -> &str {
+        match self {
+            Self::Administrator(actor) => actor,
+            Self::Person { actor, .. } => actor,
+        }
+    }
+
+    /// What is beyond the scopes of the token, where there is one.
+    fn beyond(&self, access: &Access<'_>) -> Option<Scope> {
+        let Self::Person { by: By::Token { scopes, .. }, .. } = self else { return None };
+        let wanted = match access {
+            Access::Read(area) => Scope { area: *area, manage: false },
+            Access::Manage(area) => Scope { area: *area, manage: true },
+            Access::Decide(_) => Scope { area: Area::Approvals, manage: true },
+            // What only keys do.
+            Access::Call { .. } | Access::Inspect { .. } | Access::Pass { .. } => return None,
+        };
+        (!scopes.iter().any(|scope| scope.covers(wanted))).then_some(wanted)
+    }
 }
 
 /// Something that an administrator does.
@@ -37,20 +82,55 @@ impl Permit {
     /// Asks the policies.
     pub(crate) fn ask(
         admin: &Admin,
-        actor: &'static str,
+        who: Arc<Who>,
         tenant: Tenant,
         access: Access<'_>,
     ) -> Result<Self, Failure> {
+        let denied = |why: String| {
+            Failure::new(StatusCode::FORBIDDEN, "denied", format!("not permitted: {why}"))
+        };
+        if let Some(scope) = who.beyond(&access) {
+            return Err(denied(format!("the API token does not have the scope `{scope}`")));
+        }
         let gateway = &admin.gateway;
-        let request = Request::new(Principal::Administrator(actor), &tenant, access);
-        let grant = gateway.authorizer.authorize(&gateway.cx, &request).map_err(|denied| {
-            Failure::new(StatusCode::FORBIDDEN, "denied", format!("not permitted: {denied}"))
-        })?;
-        Ok(Self { actor, tenant, _grant: Arc::new(grant) })
+        let id;
+        let principal = match &*who {
+            Who::Administrator(actor) => Principal::Administrator(actor),
+            Who::Person { person, actor, .. } => {
+                id = person.id.to_string();
+                let (name, role) = (person.name.as_str(), person.role);
+                Principal::Person(policy::Person { id: &id, name, actor, role })
+            }
+        };
+        let request = Request::new(principal, &tenant, access);
+        let grant = gateway.authorizer.authorize(&gateway.cx, &request);
+        let grant = grant.map_err(|refusal| denied(refusal.to_string()))?;
+        Ok(Self { who, tenant, _grant: Arc::new(grant) })
     }
 
-    pub(crate) fn actor(&self) -> &'static str {
-        self.actor
+    pub(crate) fn actor(&self) -> &str {
+        self.who.actor()
+    }
+
+    /// The person who asks.
+    ///
+    /// # Errors
+    /// When it is the administrator's token or the machine, which have no account.
+    pub(crate) fn person(&self) -> Result<&Person, Failure> {
+        match &*self.who {
+            Who::Person { person, .. } => Ok(person),
+            Who::Administrator(_) => Err(Failure::invalid(
+                "the administrator's token and this machine have no account; sign in, or use a person's API token",
+            )),
+        }
+    }
+
+    /// The session by which the person is known, where it is by one.
+    pub(crate) fn session(&self) -> Option<Id> {
+        match &*self.who {
+            Who::Person { by: By::Session(id), .. } => Some(*id),
+            _ => None,
+        }
     }
 
     /// Whose records the request is about.
@@ -60,7 +140,7 @@ impl Permit {
 
     /// Asks the policies for more than the operation needs at least.
     pub(crate) fn also(&self, admin: &Admin, access: Access<'_>) -> Result<(), Failure> {
-        Self::ask(admin, self.actor, self.tenant.clone(), access).map(|_| ())
+        Self::ask(admin, self.who.clone(), self.tenant.clone(), access).map(|_| ())
     }
 
     /// Records the act, does it, and makes it last. When it fails, that is recorded too.
@@ -93,7 +173,7 @@ impl Permit {
         let details: Vec<_> = act.details.iter().copied().map(clip).collect();
         let subject = bartizan_core::json::clip(act.subject, DETAIL_BYTES_MAX);
         let gateway = &admin.gateway;
-        gateway.record(&self.tenant, self.actor, act.kind, subject, &details).await?;
+        gateway.record(&self.tenant, self.actor(), act.kind, subject, &details).await?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Serves the catalogue of endpoints, once it is known who asks and that they may.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Json, Router,
@@ -18,9 +18,11 @@ use crate::{
     Admin, Failure,
     endpoints::{self, Needs},
     openapi,
-    permit::Permit,
+    permit::{Permit, Who},
 };
 
+/// The header that says how long the server took (<https://www.w3.org/TR/server-timing/>).
+const SERVER_TIMING: &str = "server-timing";
 /// The header that names a request, in answers and in the log.
 const REQUEST_ID: &str = "x-bartizan-request-id";
 
@@ -62,6 +64,7 @@ pub fn router(admin: &Admin, trust: Trust) -> Router {
 
 /// Names the request, and gives failures their form.
 async fn finish(Extension(cx): Extension<Cx>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
     let id = Id::new(&cx).to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
@@ -79,6 +82,10 @@ async fn finish(Extension(cx): Extension<Cx>, request: Request, next: Next) -> R
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
+    }
+    let took = format!("app;dur={:.2}", start.elapsed().as_secs_f64() * 1000.0);
+    if let Ok(took) = HeaderValue::from_str(&took) {
+        headers.insert(SERVER_TIMING, took);
     }
     response
 }
@@ -98,8 +105,8 @@ async fn prove(
 }
 
 async fn permit(admin: &Admin, trust: Trust, request: &mut Request) -> Result<Permit, Failure> {
-    let actor = match trust {
-        Trust::Local => "administrator:local",
+    let who = match trust {
+        Trust::Local => Who::Administrator("administrator:local"),
         Trust::Token => {
             let token = bearer(request).unwrap_or_default().to_owned();
             by_token(admin, &token).await?
@@ -114,7 +121,7 @@ async fn permit(admin: &Admin, trust: Trust, request: &mut Request) -> Result<Pe
         Some(Needs::Read(area)) => Access::Read(area),
         Some(Needs::Manage(area)) => Access::Manage(area),
     };
-    Permit::ask(admin, actor, tenant, access)
+    Permit::ask(admin, Arc::new(who), tenant, access)
 }
 
 fn bearer(request: &Request) -> Option<&str> {
@@ -123,9 +130,9 @@ fn bearer(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn by_token(admin: &Admin, token: &str) -> Result<&'static str, Failure> {
+async fn by_token(admin: &Admin, token: &str) -> Result<Who, Failure> {
     if admin.is_administrator(token).await? {
-        return Ok("administrator:token");
+        return Ok(Who::Administrator("administrator:token"));
     }
     admin.gateway.count_refusal("administration", "not_administrator");
     let message = "send the administrator's token as `Authorization: Bearer bza_...`; it was shown at the first start, and `bartizan admin-token` makes another";

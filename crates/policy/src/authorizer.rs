@@ -177,6 +177,7 @@ fn sentence(request: &Request<'_>, action: &str) -> String {
     let who = match request.principal {
         Principal::Key(key) => format!("key `{}`", clip(key.id)),
         Principal::Administrator(name) => format!("`{}`", clip(name)),
+        Principal::Person(person) => format!("`{}` ({})", clip(person.name), person.role),
     };
     let what = match request.access {
         Access::Call { route, model } => {

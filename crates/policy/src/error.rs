@@ -29,4 +29,6 @@ pub enum Error {
     Twice(String),
     #[error("the policies do not fit the schema: {0}")]
     Invalid(String),
+    #[error("`{0}` is no role; expected `administrator`, `operator`, `analyst` or `auditor`")]
+    Role(String),
 }

@@ -36,4 +36,4 @@ pub use approval::{Approval, ApprovalRecord, Approved, Decision, State};
 pub use authorizer::{Authorized, Authorizer, Denied, Grant};
 pub use error::Error;
 pub use pattern::fits;
-pub use request::{Access, Area, Key, Principal, Request};
+pub use request::{Access, Area, Key, Person, Principal, Request, Role};

@@ -12,10 +12,7 @@ use cedar_policy::{
     RestrictedExpression as Value, Schema,
 };
 
-use crate::{Access, ApprovalRecord, Key, Principal, Request, fits};
-
-/// The role of every administrator.
-const ADMINISTRATOR: &str = "administrator";
+use crate::{Access, ApprovalRecord, Key, Person, Principal, Request, Role, fits};
 
 /// One request as Cedar takes it.
 pub(crate) struct Question {
@@ -83,12 +80,17 @@ impl Types {
     fn principal(&self, principal: &Principal<'_>) -> Result<Entity, String> {
         match principal {
             Principal::Key(key) => self.key(key),
-            Principal::Administrator(name) => {
-                let facts = facts([("name", string(name))]);
-                let roles = HashSet::from([uid(&self.role, ADMINISTRATOR)]);
-                Entity::new(uid(&self.person, name), facts, roles).map_err(text)
+            Principal::Administrator(actor) => {
+                self.person(&Person { id: actor, name: actor, actor, role: Role::Administrator })
             }
+            Principal::Person(person) => self.person(person),
         }
+    }
+
+    fn person(&self, person: &Person<'_>) -> Result<Entity, String> {
+        let facts = facts([("name", string(person.name)), ("actor", string(person.actor))]);
+        let roles = HashSet::from([uid(&self.role, person.role.as_str())]);
+        Entity::new(uid(&self.person, person.id), facts, roles).map_err(text)
     }
 
     fn key(&self, key: &Key<'_>) -> Result<Entity, String> {

@@ -1,8 +1,14 @@
 //! What is asked of the policies: who, to do what, with what.
 
-use bartizan_core::{Tenant, Timestamp};
+use std::{fmt, str::FromStr};
 
-use crate::ApprovalRecord;
+use bartizan_core::{Tenant, Timestamp, json};
+use serde::{Deserialize, Serialize};
+
+use crate::{ApprovalRecord, Error};
+
+/// LIMIT: names in messages, in bytes.
+const SHOWN_BYTES_MAX: usize = 128;
 
 /// A virtual key, as far as policies know it.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +31,81 @@ impl<'a> Key<'a> {
     }
 }
 
+/// A person's duties, from the most to the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    Administrator,
+    /// Reads all; manages keys, routes, assets and findings, and decides approvals.
+    Operator,
+    /// Reads all; decides approvals and findings.
+    Analyst,
+    /// Reads.
+    Auditor,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Administrator, Self::Operator, Self::Analyst, Self::Auditor];
+
+    /// The name that policies use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Operator => "operator",
+            Self::Analyst => "analyst",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// What a person of it may do, as the shipped policies say.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Administrator => "may do everything",
+            Self::Operator => {
+                "reads all, manages keys, routes, assets and findings, decides approvals"
+            }
+            Self::Analyst => "reads all, decides approvals and findings",
+            Self::Auditor => "reads all, changes nothing",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let known = Self::ALL.into_iter().find(|role| role.as_str() == text);
+        known.ok_or_else(|| Error::Role(json::clip(text, SHOWN_BYTES_MAX).to_owned()))
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A person's account, as far as policies know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Person<'a> {
+    pub id: &'a str,
+    /// By what the person signs in.
+    pub name: &'a str,
+    /// As records name the person, such as `person:0190c5a4-...`.
+    pub actor: &'a str,
+    pub role: Role,
+}
+
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub enum Principal<'a> {
     /// An application, by its virtual key.
     Key(Key<'a>),
-    /// A person in the role of administrator, by the name of the account.
+    /// Whoever holds the administrator's token or the machine, by what records call it.
     Administrator(&'a str),
+    /// A person, by the account.
+    Person(Person<'a>),
 }
 
 /// What is asked for.
@@ -64,19 +138,38 @@ impl<'a> Access<'a> {
 }
 
 /// What administration is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Area {
     Keys,
     Routes,
     Approvals,
     Decisions,
+    Findings,
+    Assets,
     Ledger,
     Database,
+    /// Accounts, roles and sessions of all.
+    People,
+    /// The configuration in force.
+    Settings,
+    /// The account of the person who asks.
+    Account,
 }
 
 impl Area {
-    pub const ALL: [Self; 6] =
-        [Self::Keys, Self::Routes, Self::Approvals, Self::Decisions, Self::Ledger, Self::Database];
+    pub const ALL: [Self; 11] = [
+        Self::Keys,
+        Self::Routes,
+        Self::Approvals,
+        Self::Decisions,
+        Self::Findings,
+        Self::Assets,
+        Self::Ledger,
+        Self::Database,
+        Self::People,
+        Self::Settings,
+        Self::Account,
+    ];
 
     /// The name that policies use.
     pub const fn as_str(self) -> &'static str {
@@ -85,8 +178,13 @@ impl Area {
             Self::Routes => "routes",
             Self::Approvals => "approvals",
             Self::Decisions => "decisions",
+            Self::Findings => "findings",
+            Self::Assets => "assets",
             Self::Ledger => "ledger",
             Self::Database => "database",
+            Self::People => "people",
+            Self::Settings => "settings",
+            Self::Account => "account",
         }
     }
 }
