@@ -36,6 +36,7 @@ pub(crate) async fn all<F: Future<Output = Repo>>(open: impl Fn() -> F) {
     deleted_rows_are_not_found_by_anything(open().await).await;
     lists_agree_with_a_slow_search(open().await).await;
     pages_are_cut_by_bytes(open().await).await;
+    filters_that_exclude_each_other_are_walked_in_pieces(open().await).await;
     tenants_see_nothing_of_each_other(open().await).await;
     rows_are_found_by_facets_that_came_later(open().await).await;
     of_many_replacements_each_has_its_own_fate(open().await).await;
@@ -299,11 +300,8 @@ async fn walk(repo: &Repo, mut query: RowQuery<'_>) -> Vec<Id> {
         let page = repo.list(&query).await.expect("listed");
         assert!(page.rows.len() <= usize::from(query.limit));
         found.extend(page.rows.iter().map(|row| row.id));
-        if !page.more {
-            return found;
-        }
-        let last = page.rows.last().expect("more after nothing");
-        query.after = Some(Place { time: last.time, id: last.id });
+        let Some(next) = page.next else { return found };
+        query.after = Some(next);
     }
 }
 
@@ -337,8 +335,53 @@ async fn pages_are_cut_by_bytes(repo: Repo) {
         expected.insert(0, large.row.id);
     }
     let first = repo.list(&query("a", &[])).await.expect("listed");
-    assert_eq!((first.rows.len(), first.more), (1, true));
+    assert_eq!((first.rows.len(), first.next.is_some()), (1, true));
     assert_eq!(walk(&repo, query("a", &[])).await, expected);
+}
+
+async fn filters_that_exclude_each_other_are_walked_in_pieces(repo: Repo) {
+    let (cx, clock) = cx();
+    keyed(&repo, &["a"]).await;
+    let many = 2 * usize::try_from(crate::repository::LOOK_MAX).expect("some thousands") + 300;
+    let mut rows: Vec<NewRow> = (0..many)
+        .map(|_| {
+            clock.advance_ms(1);
+            of(row(&cx, "a", "").row, r#"{"color":"red","shape":"flat"}"#)
+        })
+        .collect();
+    // Two that pass: the oldest, and one in the first piece.
+    for (at, shape) in [(0, "round"), (many - 50, "round")] {
+        let meta = format!("{{\"color\":\"red\",\"shape\":[\"flat\",\"{shape}\"]}}");
+        rows[at] = of(rows[at].row.clone(), &meta);
+    }
+    for some in rows.chunks(500) {
+        repo.merge(some.to_vec(), &NOTE).await.expect("merged");
+    }
+    let two = [("color", "red".to_owned()), ("shape", "round".to_owned())];
+    let few = repo.list(&query("a", &two)).await.expect("listed");
+    assert_eq!((few.rows.len(), few.next), (2, None), "along the rarer one");
+    let both =
+        [("color", "red".to_owned()), ("shape", "flat".to_owned()), ("shape", "flat".to_owned())];
+    for order in [Order::Newest, Order::Oldest] {
+        let all = RowQuery { order, limit: 500, sealed: false, ..query("a", &both) };
+        assert_eq!(walk(&repo, all.clone()).await, slow(&rows, &all));
+    }
+    for row in &mut rows[..] {
+        if row.facets.iter().any(|(_, value)| value == "round") {
+            continue;
+        }
+        // Now as many are square as are red, and none is both.
+        let color = if row.row.time.millis() % 2 == 0 { "red" } else { "blue" };
+        let shape = if color == "red" { "flat" } else { "round" };
+        let version = row.row.version + 1;
+        let meta = format!("{{\"color\":\"{color}\",\"shape\":\"{shape}\"}}");
+        *row = of(Row { version, ..row.row.clone() }, &meta);
+    }
+    for some in rows.chunks(500) {
+        repo.merge(some.to_vec(), &NOTE).await.expect("merged");
+    }
+    let all = query("a", &two);
+    assert_eq!(walk(&repo, all.clone()).await, slow(&rows, &all));
 }
 
 async fn tenants_see_nothing_of_each_other(repo: Repo) {

@@ -70,7 +70,9 @@ impl Order {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     pub records: Vec<Record>,
-    /// Where the next page begins; `None` when this one is the last.
+    /// Where the next page begins; `None` when this one is the last. With several filters a page
+    /// looks at some thousands of records, and may have fewer than asked, or none, before the
+    /// last one.
     pub next: Option<Cursor>,
     /// Where the page before ends: it goes into [`Query::before`]. `None` when this one is the
     /// first.

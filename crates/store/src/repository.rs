@@ -141,8 +141,17 @@ pub(crate) struct CountQuery<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rows {
     pub(crate) rows: Vec<Row>,
-    /// Whether there are more after them.
-    pub(crate) more: bool,
+    /// Up to where it was looked, if there may be more after it: the last of the rows, or with
+    /// several filters a row that they did not let pass.
+    pub(crate) next: Option<Place>,
+}
+
+impl Rows {
+    /// Rows after which there are more.
+    pub(crate) fn cut(rows: Vec<Row>) -> Self {
+        let next = rows.last().map(|row| Place { time: row.time, id: row.id });
+        Self { rows, next }
+    }
 }
 
 /// Which rows a sweep removes.
@@ -156,6 +165,10 @@ pub(crate) enum Expired {
 
 // LIMIT: a page is held in memory; one record may be larger, and then stands alone.
 pub(crate) const PAGE_BYTES_MAX: usize = 32 << 20;
+
+/// LIMIT: with several filters, how many rows that pass the rarest one a page looks at; a page
+/// ends there, so that filters that exclude each other do not read all there is.
+pub(crate) const LOOK_MAX: i64 = 5000;
 
 /// A database.
 #[async_trait]

@@ -240,15 +240,16 @@ impl Store {
         if before.is_some() {
             rows.rows.reverse();
         }
-        let (Some(key), Some(first), Some(last)) = (key, rows.rows.first(), rows.rows.last())
-        else {
+        let Some(key) = key else {
             return Ok(Page { records: Vec::new(), next: None, previous: None });
         };
-        let cursor = |row: &Row| cursor::write(&key, query, Place { time: row.time, id: row.id });
+        let cursor = |place: Place| cursor::write(&key, query, place);
+        let of = |row: &Row| cursor(Place { time: row.time, id: row.id });
+        let onward = rows.next.map(cursor);
         // Where it came from, there were records.
         let (next, previous) = match before {
-            Some(_) => (Some(cursor(last)), rows.more.then(|| cursor(first))),
-            None => (rows.more.then(|| cursor(last)), after.map(|_| cursor(first))),
+            Some(_) => (rows.rows.last().map(of), onward),
+            None => (onward, after.and_then(|_| rows.rows.first().map(of))),
         };
         let records = rows.rows.into_iter().map(|row| open_row(&key, row));
         match records.collect::<Result<_>>() {

@@ -211,7 +211,7 @@ async fn ledger(tour: &mut Tour) {
 }
 
 async fn rest(tour: &mut Tour) {
-    tour.get("/api/v1/status", "/api/v1/status").await;
+    tour.get("/api/v1/status", "/api/v1/status?check=true").await;
     let routes = tour.get("/api/v1/routes", "/api/v1/routes").await;
     assert_eq!(routes[0]["targets"][0]["condition"], "closed");
     let to = tour.house.dir.path().join("copy.db");

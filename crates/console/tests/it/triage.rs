@@ -126,9 +126,8 @@ async fn what_cannot_be_said_is_refused_and_what_is_not_there_is_left() {
         assert_eq!(refused.refused(), (400, "invalid".to_owned()), "{body}");
         assert!(refused.message().contains(says), "{}", refused.message());
     }
-    let elsewhere =
-        house.post(&format!("{PATH}?tenant=acme"), &json!({"ids": ids, "state": "open"}));
-    assert_eq!(elsewhere.await.refused(), (404, "not_found".to_owned()));
+    let (path, body) = (format!("{PATH}?tenant=acme"), json!({"ids": ids, "state": "open"}));
+    assert_eq!(house.post(&path, &body).await.refused(), (404, "not_found".to_owned()));
     let kinds: Vec<String> = house.recorded(from).into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, ["admin.findings.triage", "admin.failed"], "only the last was begun");
 }

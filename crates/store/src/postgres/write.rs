@@ -256,6 +256,7 @@ pub(super) async fn index(pool: &PgPool, classes: &[&Class]) -> sqlx::Result<()>
         let known: Option<String> =
             sqlx::query_scalar(KNOWN).bind(class.name).fetch_optional(pool).await?;
         if known.as_ref() != Some(&names) {
+            tracing::info!(class = class.name, "records are indexed and counted anew");
             index_class(pool, class, &names).await?;
         }
     }

@@ -225,6 +225,7 @@ pub(super) async fn index(
             .fetch_optional(&mut *connection)
             .await?;
         if known.as_ref() != Some(&names) {
+            tracing::info!(class = class.name, "records are indexed and counted anew");
             index_class(connection, class, names).await?;
         }
     }
