@@ -1,6 +1,9 @@
 //! The list of endpoints. A new one is a file, or a constant in one, and a line.
 
-use super::{Endpoint, approvals, database, decisions, findings, keys, ledger, status, token};
+use super::{
+    Endpoint, account, approvals, database, decisions, findings, keys, ledger, people, status,
+    token,
+};
 
 pub(crate) const ALL: &[&Endpoint] = &[
     &status::STATUS,
@@ -29,4 +32,19 @@ pub(crate) const ALL: &[&Endpoint] = &[
     &database::WORK,
     &database::EXPORT,
     &token::RENEW,
+    &people::ALL,
+    &people::ROLE,
+    &people::DISABLE,
+    &people::ENABLE,
+    &people::RECOVER,
+    &people::SESSIONS,
+    &people::END_SESSIONS,
+    &people::END_SESSION,
+    &account::ME,
+    &account::PREFERENCES,
+    &account::SESSIONS,
+    &account::END_OTHERS,
+    &account::END_SESSION,
+    &account::TOKENS,
+    &account::REVOKE,
 ];

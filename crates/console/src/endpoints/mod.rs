@@ -1,5 +1,6 @@
 //! The API's endpoints: a file a subject, all of them listed in `catalog.rs`.
 
+mod account;
 mod approvals;
 mod catalog;
 mod database;
@@ -7,6 +8,7 @@ mod decisions;
 mod findings;
 mod keys;
 mod ledger;
+mod people;
 mod records;
 mod status;
 mod token;

@@ -13,4 +13,5 @@ mod answers;
 mod entry;
 mod fits;
 mod house;
+mod people;
 mod triage;
