@@ -168,7 +168,7 @@ pub(crate) const PAGE_BYTES_MAX: usize = 32 << 20;
 
 /// LIMIT: with several filters, how many rows that pass the rarest one a page looks at; a page
 /// ends there, so that filters that exclude each other do not read all there is.
-pub(crate) const LOOK_MAX: i64 = 5000;
+pub(crate) const LOOK_MAX: i64 = 3000;
 
 /// A database.
 #[async_trait]

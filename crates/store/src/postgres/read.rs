@@ -140,24 +140,24 @@ fn select(query: &RowQuery<'_>, filters: &[Filter<'_>]) -> QueryBuilder<Postgres
     sql.push(format_args!("{direction}, id {direction}) AS sum FROM ( "));
     sql.push("SELECT r.tenant, r.class, r.id, r.time_ms, r.version, r.meta, r.tag, ");
     sql.push(format_args!("r.sealed IS NOT NULL AS has, {sealed}, {weight} AS weight FROM "));
-    if !filters.is_empty() {
-        sql.push("f0, ");
-    }
-    for at in 1..filters.len() {
-        sql.push(format_args!("bartizan.facets f{at}, "));
-    }
-    sql.push("bartizan.records r WHERE r.tenant = ").push_bind(query.tenant.to_owned());
-    sql.push(" AND r.class = ").push_bind(query.class.to_owned());
     if filters.is_empty() {
+        sql.push("bartizan.records r WHERE r.tenant = ").push_bind(query.tenant.to_owned());
+        sql.push(" AND r.class = ").push_bind(query.class.to_owned());
         narrow(&mut sql, query, "r");
     } else {
-        sql.push(" AND r.id = f0.id");
-    }
-    for (at, filter) in filters.iter().enumerate().skip(1) {
-        let name = format!("f{at}");
-        sql.push(" AND ");
-        push_filter(&mut sql, query, &name, *filter);
-        sql.push(format_args!(" AND {name}.time_ms = f0.time_ms AND {name}.id = f0.id"));
+        // A limit within keeps the planner to one look into the index for each row, whatever it
+        // believes of tables that were not analyzed yet.
+        sql.push("f0");
+        for (at, filter) in filters.iter().enumerate().skip(1) {
+            sql.push(" CROSS JOIN LATERAL (SELECT FROM bartizan.facets f WHERE ");
+            push_filter(&mut sql, query, "f", *filter);
+            sql.push(" AND f.time_ms = f0.time_ms AND f.id = f0.id LIMIT 1");
+            sql.push(format_args!(") f{at}"));
+        }
+        sql.push(" CROSS JOIN LATERAL (SELECT * FROM bartizan.records r WHERE r.tenant = ");
+        sql.push_bind(query.tenant.to_owned());
+        sql.push(" AND r.class = ").push_bind(query.class.to_owned());
+        sql.push(" AND r.id = f0.id LIMIT 1) r");
     }
     push_order(&mut sql, query, "r");
     sql.push(" LIMIT ").push_bind(most).push(") page) weighed WHERE sum <= ");
