@@ -14,7 +14,7 @@ use crate::{
 
 /// The token's record.
 pub const ADMIN: Class =
-    Class { name: "admin-token", facets: &["state"], retention: Retention::FOREVER };
+    Class { name: "admin-token", facets: &["state"], counted: &[], retention: Retention::FOREVER };
 /// What the token begins with.
 const PREFIX: &str = "bza_";
 /// The longest token that is looked at, in bytes; ours have 68.

@@ -16,6 +16,7 @@
 
 mod admin;
 mod config;
+mod counts;
 mod door;
 mod endpoints;
 mod error;
@@ -25,7 +26,9 @@ mod people;
 mod permit;
 mod router;
 mod take;
+mod triage;
 mod visitor;
+mod which;
 
 pub use admin::{ADMIN, Admin, Secret};
 pub use config::{OidcConfig, PeopleConfig, SecondFactor};
@@ -33,12 +36,14 @@ pub use error::Failure;
 pub use openapi::document;
 pub use people::Setup;
 pub use router::{Trust, router};
+pub use triage::TRIAGE;
 
 use bartizan_store::Class;
 
 /// The classes of records that this room owns.
 pub const CLASSES: &[&Class] = &[
     &ADMIN,
+    &TRIAGE,
     &people::account::PERSON,
     &people::sessions::SESSION,
     &people::links::LINK,

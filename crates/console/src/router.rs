@@ -1,6 +1,6 @@
 //! Serves the catalogue of endpoints, once it is known who asks and that they may.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Json, Router,
@@ -26,6 +26,8 @@ use crate::{
     permit::{By, Permit, Who},
 };
 
+/// The header that says how long the server took (<https://www.w3.org/TR/server-timing/>).
+const SERVER_TIMING: &str = "server-timing";
 /// The header that names a request, in answers and in the log.
 const REQUEST_ID: &str = "x-bartizan-request-id";
 
@@ -90,6 +92,7 @@ fn pages(admin: &Admin) -> Router<Admin> {
 
 /// Names the request, and gives failures their form.
 async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
     let (cx, secure) = (&admin.gateway.cx, admin.people.secure());
     let id = Id::new(cx).to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -120,6 +123,10 @@ async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Res
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
+    }
+    let took = format!("app;dur={:.2}", start.elapsed().as_secs_f64() * 1000.0);
+    if let Ok(took) = HeaderValue::from_str(&took) {
+        headers.insert(SERVER_TIMING, took);
     }
     response
 }

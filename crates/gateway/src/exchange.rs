@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     budgets::Hold,
-    decisions::{self, DECISION, FINDING, Judgement, Outcome, Subject},
+    decisions::{self, DECISION, FINDING, FindingText, Judgement, Outcome, Subject},
     gateway::Gateway,
     keys::Key,
     protocols::{Failure, Protocol, Usage},
@@ -235,7 +235,8 @@ async fn rest(
     }
     for (judged, direction) in findings {
         let meta = decisions::finding_meta(&subject, &judged, direction);
-        let excerpts = json!(judged.finding.evidence);
+        let evidence = judged.finding.evidence.clone();
+        let excerpts = json!(FindingText { evidence, notes: Vec::new() });
         let id: Id = judged.finding.id;
         if let Err(error) =
             gateway.store.put(&key.tenant, &FINDING, id, meta, Some(&excerpts)).await

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Class, Error, Order, Result, hex,
-    repository::{Merged, NewRow, Place, Repository, Row, RowQuery, Sealed, WrappedKey},
+    repository::{Merged, NewRow, Repository, Row, RowQuery, Sealed, WrappedKey},
     store::{Draft, known_class, open_row},
     vault::{DataKey, Vault},
 };
@@ -180,12 +180,12 @@ async fn export_class(
             sealed: true,
         };
         let page = repository.list(&query).await?;
-        after = page.rows.last().map(|row| Place { time: row.time, id: row.id });
+        after = page.next;
         for row in page.rows {
             write_line(to, &record_line(key, tenant, row, sealing)?)?;
             count += 1;
         }
-        if !page.more {
+        if after.is_none() {
             return Ok(count);
         }
     }
@@ -467,7 +467,7 @@ impl Importer<'_> {
 
     async fn finish_batch(&mut self) -> Result<()> {
         let Some(batch) = self.batch.take() else { return Ok(()) };
-        for merged in self.repository.merge(batch.rows, batch.class.facets).await? {
+        for merged in self.repository.merge(batch.rows, batch.class).await? {
             self.read += 1;
             match merged {
                 Merged::Added => self.imported.added += 1,

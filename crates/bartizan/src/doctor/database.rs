@@ -32,7 +32,7 @@ pub(super) async fn look(site: &Site<'_>) -> Vec<Found> {
             let found = format!("`{}`, although the directory is there: {error}", file.display());
             Found::bad(WHAT, found, ADVICE)
         }
-        (Some(api), ..) => match api.get("/api/v1/status").await {
+        (Some(api), ..) => match api.get("/api/v1/status?check=true").await {
             Ok(status) => {
                 damage(status.get("database").and_then(|list| list.as_array()).map_or(
                     Vec::new(),

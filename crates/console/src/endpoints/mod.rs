@@ -5,9 +5,11 @@ mod approvals;
 mod catalog;
 mod database;
 mod decisions;
+mod findings;
 mod keys;
 mod ledger;
 mod people;
+mod records;
 mod status;
 mod token;
 

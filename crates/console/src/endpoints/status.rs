@@ -6,10 +6,10 @@ use axum::{Json, extract::State, routing::get};
 use bartizan_gateway::config::RuleConfig;
 use bartizan_policy::Area;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, Operation};
-use crate::{Admin, Failure, permit::Permit};
+use crate::{Admin, Failure, permit::Permit, take::Asked};
 
 pub(super) const ROUTES: Endpoint = Endpoint {
     path: "/api/v1/routes",
@@ -26,7 +26,8 @@ pub(super) const STATUS: Endpoint = Endpoint {
         "status",
         "Version, readiness, ledger, database",
         Area::Routes,
-    )],
+    )
+    .asks::<How>()],
     serve: || get(status),
 };
 
@@ -60,6 +61,13 @@ struct Target {
     running: usize,
 }
 
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct How {
+    /// Look for damage in the whole database, too, which takes some seconds a gigabyte.
+    check: bool,
+}
+
 /// How the installation does.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Status {
@@ -68,8 +76,8 @@ struct Status {
     /// Why not.
     problem: Option<String>,
     ledger: LedgerStatus,
-    /// What is damaged in the database; looked for now.
-    database: Vec<String>,
+    /// What is damaged in the database; absent where it was not looked for.
+    database: Option<Vec<String>>,
     routes: usize,
 }
 
@@ -102,8 +110,16 @@ fn shown(route: &bartizan_gateway::routes::Route) -> Route {
     }
 }
 
-async fn status(State(admin): State<Admin>, _: Permit) -> Result<Json<Status>, Failure> {
+async fn status(
+    State(admin): State<Admin>,
+    _: Permit,
+    Asked(how): Asked<How>,
+) -> Result<Json<Status>, Failure> {
     let gateway = &admin.gateway;
+    let database = match how.check {
+        true => Some(gateway.store.check().await?),
+        false => None,
+    };
     let head = gateway.ledger.head();
     let ready = gateway.ready().await;
     Ok(Json(Status {
@@ -111,7 +127,7 @@ async fn status(State(admin): State<Admin>, _: Permit) -> Result<Json<Status>, F
         ready: ready.is_ok(),
         problem: ready.err().map(|error| error.to_string()),
         ledger: LedgerStatus { origin: head.origin, size: head.size },
-        database: gateway.store.check().await?,
+        database,
         routes: gateway.live().routes.len(),
     }))
 }

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use bartizan_core::{Id, Timestamp};
-use sqlx::{PgPool, Postgres, QueryBuilder, Row as _, postgres::PgRow};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, Row as _, postgres::PgRow};
 
+use super::tally::Tallies;
 use crate::{
-    Order,
+    Counts, Order,
     columns::{id, number, stored},
-    repository::{COUNT_VALUES_MAX, PAGE_BYTES_MAX, Place, Row, RowQuery, Rows, Sealed},
+    repository::{CountQuery, LOOK_MAX, PAGE_BYTES_MAX, Place, Row, RowQuery, Rows, Sealed},
+    tallies,
 };
 
 /// Reads a row's columns, and the sealed part where it was asked for.
@@ -47,56 +49,118 @@ pub(super) async fn get(
 }
 
 pub(super) async fn list(pool: &PgPool, query: &RowQuery<'_>) -> sqlx::Result<Rows> {
-    let found = select(query).build().fetch_all(pool).await?;
+    if query.filters.len() < 2 {
+        return listed(&mut *pool.acquire().await?, query, &filters_of(query)).await;
+    }
+    // One transaction: what was looked at and what was found are of one moment.
+    let mut transaction = pool.begin_with(SNAPSHOT).await?;
+    let filters = rarest_first(&mut transaction, query).await?;
+    let mut rows = listed(&mut transaction, query, &filters).await?;
+    if rows.next.is_none() {
+        rows.next = last_looked(&mut transaction, query, &filters).await?;
+    }
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+type Filter<'a> = (&'a str, &'a str);
+
+fn filters_of<'a>(query: &'a RowQuery<'_>) -> Vec<Filter<'a>> {
+    query.filters.iter().map(|(facet, value)| (*facet, value.as_str())).collect()
+}
+
+async fn listed(
+    connection: &mut PgConnection,
+    query: &RowQuery<'_>,
+    filters: &[Filter<'_>],
+) -> sqlx::Result<Rows> {
+    let found = select(query, filters).build().fetch_all(connection).await?;
     let limit = usize::from(query.limit);
     let there = found.first().map(|first| first.try_get::<i64, _>(9)).transpose()?.unwrap_or(0);
     let rows = found.iter().take(limit).map(|found| row(found, query.sealed));
     let rows = rows.collect::<sqlx::Result<Vec<_>>>()?;
-    let more = usize::try_from(there).unwrap_or(0) > rows.len();
-    Ok(Rows { rows, more })
+    match usize::try_from(there).unwrap_or(0) > rows.len() {
+        true => Ok(Rows::cut(rows)),
+        false => Ok(Rows { rows, next: None }),
+    }
+}
+
+/// The filters, the one that the fewest rows pass first: the others are looked up row by row.
+async fn rarest_first<'a>(
+    connection: &mut PgConnection,
+    query: &'a RowQuery<'_>,
+) -> sqlx::Result<Vec<Filter<'a>>> {
+    let mut counted = Vec::new();
+    for filter in filters_of(query) {
+        let start = "SELECT COUNT(*) FROM (SELECT FROM bartizan.facets f WHERE ";
+        let mut sql = QueryBuilder::new(start);
+        push_filter(&mut sql, query, "f", filter);
+        narrow(&mut sql, query, "f");
+        sql.push(" LIMIT ").push_bind(LOOK_MAX).push(") few");
+        let count: i64 = sql.build_query_scalar().fetch_one(&mut *connection).await?;
+        counted.push((count, filter));
+    }
+    counted.sort_by_key(|(count, _)| *count);
+    Ok(counted.into_iter().map(|(_, filter)| filter).collect())
+}
+
+/// Where [`select`] ended that looked at as many as it may.
+async fn last_looked(
+    connection: &mut PgConnection,
+    query: &RowQuery<'_>,
+    filters: &[Filter<'_>],
+) -> sqlx::Result<Option<Place>> {
+    let [first, _, ..] = filters else { return Ok(None) };
+    let mut sql = QueryBuilder::new("SELECT f.time_ms, f.id FROM bartizan.facets f WHERE ");
+    push_filter(&mut sql, query, "f", *first);
+    narrow(&mut sql, query, "f");
+    push_order(&mut sql, query, "f");
+    sql.push(" LIMIT 1 OFFSET ").push_bind(LOOK_MAX.saturating_sub(1));
+    let Some(row) = sql.build().fetch_optional(connection).await? else { return Ok(None) };
+    Ok(Some(Place { time: Timestamp::from_millis(row.try_get(0)?), id: id(row.try_get(1)?)? }))
 }
 
 /// Three layers: the rows in their order, one more than asked; how many they are, and how much
 /// they and those before them weigh; and of these, what fits into a page.
-fn select(query: &RowQuery<'_>) -> QueryBuilder<Postgres> {
-    let (beyond, direction) = match query.order {
-        Order::Newest => ("<", "DESC"),
-        Order::Oldest => (">", "ASC"),
-    };
+fn select(query: &RowQuery<'_>, filters: &[Filter<'_>]) -> QueryBuilder<Postgres> {
+    let direction = direction(query);
     let sealed = if query.sealed { "r.sealed" } else { "NULL::BYTEA AS sealed" };
     let weight = if query.sealed { "r.bytes" } else { "OCTET_LENGTH(r.meta)::BIGINT" };
-    let mut sql = QueryBuilder::new(
-        "SELECT tenant, class, id, time_ms, version, meta, tag, has, sealed, there FROM ( \
-         SELECT page.*, COUNT(*) OVER () AS there, \
-         SUM(weight) OVER (ORDER BY time_ms ",
-    );
+    let most = i64::from(query.limit).saturating_add(1);
+    let mut sql = QueryBuilder::new("");
+    if let Some(first) = filters.first() {
+        sql.push("WITH f0 AS MATERIALIZED (SELECT f.time_ms, f.id FROM bartizan.facets f WHERE ");
+        push_filter(&mut sql, query, "f", *first);
+        narrow(&mut sql, query, "f");
+        push_order(&mut sql, query, "f");
+        sql.push(" LIMIT ").push_bind(if filters.len() > 1 { LOOK_MAX } else { most }).push(") ");
+    }
+    sql.push("SELECT tenant, class, id, time_ms, version, meta, tag, has, sealed, there FROM ( ");
+    sql.push("SELECT page.*, COUNT(*) OVER () AS there, SUM(weight) OVER (ORDER BY time_ms ");
     sql.push(format_args!("{direction}, id {direction}) AS sum FROM ( "));
     sql.push("SELECT r.tenant, r.class, r.id, r.time_ms, r.version, r.meta, r.tag, ");
     sql.push(format_args!("r.sealed IS NOT NULL AS has, {sealed}, {weight} AS weight FROM "));
-    for at in 0..query.filters.len() {
-        sql.push(format_args!("bartizan.facets f{at}, "));
+    if filters.is_empty() {
+        sql.push("bartizan.records r WHERE r.tenant = ").push_bind(query.tenant.to_owned());
+        sql.push(" AND r.class = ").push_bind(query.class.to_owned());
+        narrow(&mut sql, query, "r");
+    } else {
+        // A limit within keeps the planner to one look into the index for each row, whatever it
+        // believes of tables that were not analyzed yet.
+        sql.push("f0");
+        for (at, filter) in filters.iter().enumerate().skip(1) {
+            sql.push(" CROSS JOIN LATERAL (SELECT FROM bartizan.facets f WHERE ");
+            push_filter(&mut sql, query, "f", *filter);
+            sql.push(" AND f.time_ms = f0.time_ms AND f.id = f0.id LIMIT 1");
+            sql.push(format_args!(") f{at}"));
+        }
+        sql.push(" CROSS JOIN LATERAL (SELECT * FROM bartizan.records r WHERE r.tenant = ");
+        sql.push_bind(query.tenant.to_owned());
+        sql.push(" AND r.class = ").push_bind(query.class.to_owned());
+        sql.push(" AND r.id = f0.id LIMIT 1) r");
     }
-    sql.push("bartizan.records r WHERE r.tenant = ").push_bind(query.tenant.to_owned());
-    sql.push(" AND r.class = ").push_bind(query.class.to_owned());
-    for (at, (facet, value)) in query.filters.iter().enumerate() {
-        sql.push(format_args!(" AND f{at}.tenant = ")).push_bind(query.tenant.to_owned());
-        sql.push(format_args!(" AND f{at}.class = ")).push_bind(query.class.to_owned());
-        sql.push(format_args!(" AND f{at}.facet = ")).push_bind((*facet).to_owned());
-        sql.push(format_args!(" AND f{at}.value = ")).push_bind(value.clone().into_bytes());
-        sql.push(format_args!(" AND f{at}.time_ms = r.time_ms AND f{at}.id = r.id"));
-    }
-    if let Some(since) = query.since {
-        sql.push(" AND r.time_ms >= ").push_bind(since.millis());
-    }
-    if let Some(until) = query.until {
-        sql.push(" AND r.time_ms < ").push_bind(until.millis());
-    }
-    if let Some(Place { time, id }) = query.after {
-        sql.push(format_args!(" AND (r.time_ms, r.id) {beyond} ("));
-        sql.push_bind(time.millis()).push(", ").push_bind(id.as_bytes().to_vec()).push(")");
-    }
-    sql.push(format_args!(" ORDER BY r.time_ms {direction}, r.id {direction} LIMIT "));
-    sql.push_bind(i64::from(query.limit).saturating_add(1)).push(") page) weighed WHERE sum <= ");
+    push_order(&mut sql, query, "r");
+    sql.push(" LIMIT ").push_bind(most).push(") page) weighed WHERE sum <= ");
     sql.push_bind(stored(PAGE_BYTES_MAX.try_into().unwrap_or(u64::MAX)));
     // The first one comes alone, however large.
     sql.push(" OR sum = weight ");
@@ -104,19 +168,56 @@ fn select(query: &RowQuery<'_>) -> QueryBuilder<Postgres> {
     sql
 }
 
-pub(super) async fn count(
-    pool: &PgPool,
-    tenant: &str,
-    class: &str,
-    facet: &str,
-) -> sqlx::Result<Vec<(String, u64)>> {
-    const SQL: &str = "SELECT value, COUNT(*) FROM bartizan.facets \
-        WHERE tenant = $1 AND class = $2 AND facet = $3 \
-        GROUP BY value ORDER BY 2 DESC, 1 LIMIT $4";
-    let query = sqlx::query_as(SQL).bind(tenant).bind(class).bind(facet);
-    let counted: Vec<(Vec<u8>, i64)> =
-        query.bind(i64::from(COUNT_VALUES_MAX)).fetch_all(pool).await?;
-    counted.into_iter().map(|(value, count)| Ok((text(value)?, number(count)?))).collect()
+const fn direction(query: &RowQuery<'_>) -> &'static str {
+    match query.order {
+        Order::Newest => "DESC",
+        Order::Oldest => "ASC",
+    }
+}
+
+fn push_filter(
+    sql: &mut QueryBuilder<Postgres>,
+    query: &RowQuery<'_>,
+    name: &str,
+    (facet, value): Filter<'_>,
+) {
+    sql.push(format_args!("{name}.tenant = ")).push_bind(query.tenant.to_owned());
+    sql.push(format_args!(" AND {name}.class = ")).push_bind(query.class.to_owned());
+    sql.push(format_args!(" AND {name}.facet = ")).push_bind(facet.to_owned());
+    sql.push(format_args!(" AND {name}.value = ")).push_bind(value.as_bytes().to_vec());
+}
+
+fn narrow(sql: &mut QueryBuilder<Postgres>, query: &RowQuery<'_>, along: &str) {
+    if let Some(since) = query.since {
+        sql.push(format_args!(" AND {along}.time_ms >= ")).push_bind(since.millis());
+    }
+    if let Some(until) = query.until {
+        sql.push(format_args!(" AND {along}.time_ms < ")).push_bind(until.millis());
+    }
+    let beyond = match query.order {
+        Order::Newest => "<",
+        Order::Oldest => ">",
+    };
+    if let Some(Place { time, id }) = query.after {
+        sql.push(format_args!(" AND ({along}.time_ms, {along}.id) {beyond} ("));
+        sql.push_bind(time.millis()).push(", ").push_bind(id.as_bytes().to_vec()).push(")");
+    }
+}
+
+fn push_order(sql: &mut QueryBuilder<Postgres>, query: &RowQuery<'_>, along: &str) {
+    let direction = direction(query);
+    sql.push(format_args!(" ORDER BY {along}.time_ms {direction}, {along}.id {direction}"));
+}
+
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Counts within one transaction, so that tallies, log and records are of one moment.
+pub(super) async fn count(pool: &PgPool, query: &CountQuery<'_>) -> sqlx::Result<Counts> {
+    let mut transaction = pool.begin_with(SNAPSHOT).await?;
+    let mut reader = Tallies { connection: &mut transaction, query };
+    let counts = tallies::count(&mut reader, query).await?;
+    transaction.commit().await?;
+    Ok(counts)
 }
 
 pub(super) async fn classes(pool: &PgPool, tenant: &str) -> sqlx::Result<Vec<String>> {

@@ -6,14 +6,14 @@ use bartizan_core::{Id, Timestamp};
 use futures_util::TryStreamExt;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
+use super::tally::Tallies;
 use crate::{
-    Order,
+    Counts, Order,
     columns::{id, number, stored},
-    repository::{COUNT_VALUES_MAX, PAGE_BYTES_MAX, Place, Row, RowQuery, Rows, Sealed},
+    repository::{CountQuery, LOOK_MAX, PAGE_BYTES_MAX, Place, Row, RowQuery, Rows, Sealed},
+    tallies,
 };
 
-/// To find the rarest filter, each is counted this far.
-const RARE_MAX: i64 = 1000;
 pub(super) const COLUMNS: &str =
     "r.tenant, r.class, r.id, r.time_ms, r.version, r.meta, r.tag, r.sealed IS NOT NULL";
 
@@ -50,44 +50,78 @@ pub(super) async fn get(
 }
 
 pub(super) async fn list(readers: &SqlitePool, query: &RowQuery<'_>) -> sqlx::Result<Rows> {
-    let mut reader = readers.acquire().await?;
-    let filters = rarest_first(&mut reader, query).await?;
-    let mut sql = select(query, &filters);
-    let mut found = sql.build().fetch(&mut *reader);
+    if query.filters.len() < 2 {
+        return listed(&mut *readers.acquire().await?, query, &filters(query)).await;
+    }
+    // One transaction: what was looked at and what was found are of one moment.
+    let mut transaction = readers.begin().await?;
+    let filters = rarest_first(&mut transaction, query).await?;
+    let mut rows = listed(&mut transaction, query, &filters).await?;
+    if rows.next.is_none() {
+        rows.next = last_looked(&mut transaction, query, &filters).await?;
+    }
+    transaction.rollback().await?;
+    Ok(rows)
+}
+
+async fn listed(
+    reader: &mut SqliteConnection,
+    query: &RowQuery<'_>,
+    filters: &[Filter<'_>],
+) -> sqlx::Result<Rows> {
+    let mut sql = select(query, filters);
+    let mut found = sql.build().fetch(reader);
     let limit = usize::from(query.limit);
     let (mut rows, mut bytes) = (Vec::new(), 0usize);
     while let Some(next) = found.try_next().await? {
         let next = row(&next)?;
         bytes = bytes.saturating_add(usize::try_from(next.bytes()).unwrap_or(usize::MAX));
         if rows.len() >= limit || (bytes > PAGE_BYTES_MAX && !rows.is_empty()) {
-            return Ok(Rows { rows, more: true });
+            return Ok(Rows::cut(rows));
         }
         rows.push(next);
     }
-    Ok(Rows { rows, more: false })
+    Ok(Rows { rows, next: None })
 }
 
 type Filter<'a> = (&'a str, &'a str);
+
+fn filters<'a>(query: &'a RowQuery<'_>) -> Vec<Filter<'a>> {
+    query.filters.iter().map(|(facet, value)| (*facet, value.as_str())).collect()
+}
 
 /// The filters, the one that the fewest rows pass first: the others are looked up row by row.
 async fn rarest_first<'a>(
     reader: &mut SqliteConnection,
     query: &'a RowQuery<'_>,
 ) -> sqlx::Result<Vec<Filter<'a>>> {
-    const SQL: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM facets \
-        WHERE tenant = ? AND class = ? AND facet = ? AND value = ? LIMIT ?)";
     let mut counted = Vec::new();
-    for (facet, value) in query.filters {
-        let mut count = 0;
-        if query.filters.len() > 1 {
-            let sql = sqlx::query_scalar(SQL).bind(query.tenant.to_owned());
-            let sql = sql.bind(query.class.to_owned()).bind((*facet).to_owned());
-            count = sql.bind(value.clone()).bind(RARE_MAX).fetch_one(&mut *reader).await?;
-        }
-        counted.push((count, (*facet, value.as_str())));
+    for filter in filters(query) {
+        let mut sql = QueryBuilder::new("SELECT COUNT(*) FROM (SELECT 1 FROM facets f WHERE ");
+        push_filter(&mut sql, query, "f", filter);
+        narrow(&mut sql, query, "f");
+        sql.push(" LIMIT ").push_bind(LOOK_MAX).push(")");
+        let count: i64 = sql.build_query_scalar().fetch_one(&mut *reader).await?;
+        counted.push((count, filter));
     }
-    counted.sort_by_key(|(count, _): &(i64, _)| *count);
+    counted.sort_by_key(|(count, _)| *count);
     Ok(counted.into_iter().map(|(_, filter)| filter).collect())
+}
+
+/// Where [`select`] ended that looked at as many as it may.
+async fn last_looked(
+    reader: &mut SqliteConnection,
+    query: &RowQuery<'_>,
+    filters: &[Filter<'_>],
+) -> sqlx::Result<Option<Place>> {
+    let [first, _, ..] = filters else { return Ok(None) };
+    let mut sql = QueryBuilder::new("SELECT f.time_ms, f.id FROM facets f WHERE ");
+    push_filter(&mut sql, query, "f", *first);
+    narrow(&mut sql, query, "f");
+    push_order(&mut sql, query, "f");
+    sql.push(" LIMIT 1 OFFSET ").push_bind(LOOK_MAX.saturating_sub(1));
+    let Some(row) = sql.build().fetch_optional(reader).await? else { return Ok(None) };
+    Ok(Some(Place { time: Timestamp::from_millis(row.try_get(0)?), id: id(row.try_get(1)?)? }))
 }
 
 /// Without filters, along the index of time; with filters, along the first one's values, which
@@ -95,28 +129,47 @@ async fn rarest_first<'a>(
 fn select(query: &RowQuery<'_>, filters: &[Filter<'_>]) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("SELECT ");
     sql.push(COLUMNS).push(if query.sealed { ", r.sealed FROM " } else { " FROM " });
-    for at in 0..filters.len() {
-        sql.push(format_args!("facets f{at} CROSS JOIN "));
+    let Some((first, others)) = filters.split_first() else {
+        sql.push("records r WHERE r.tenant = ").push_bind(query.tenant.to_owned());
+        sql.push(" AND r.class = ").push_bind(query.class.to_owned());
+        narrow(&mut sql, query, "r");
+        push_order(&mut sql, query, "r");
+        sql.push(" LIMIT ").push_bind(i64::from(query.limit).saturating_add(1));
+        return sql;
+    };
+    sql.push("(SELECT f.time_ms, f.id FROM facets f WHERE ");
+    push_filter(&mut sql, query, "f", *first);
+    narrow(&mut sql, query, "f");
+    push_order(&mut sql, query, "f");
+    let looked =
+        if others.is_empty() { i64::from(query.limit).saturating_add(1) } else { LOOK_MAX };
+    sql.push(" LIMIT ").push_bind(looked).push(") f0");
+    for at in 1..=others.len() {
+        sql.push(format_args!(" CROSS JOIN facets f{at}"));
     }
-    sql.push("records r WHERE ");
-    for (at, (facet, value)) in filters.iter().enumerate() {
-        sql.push(format_args!("f{at}.tenant = ")).push_bind(query.tenant.to_owned());
-        sql.push(format_args!(" AND f{at}.class = ")).push_bind(query.class.to_owned());
-        sql.push(format_args!(" AND f{at}.facet = ")).push_bind((*facet).to_owned());
-        sql.push(format_args!(" AND f{at}.value = ")).push_bind((*value).to_owned());
-        if at > 0 {
-            sql.push(format_args!(" AND f{at}.time_ms = f0.time_ms AND f{at}.id = f0.id"));
-        }
-        sql.push(" AND ");
+    sql.push(" CROSS JOIN records r WHERE ");
+    for (at, filter) in (1..).zip(others) {
+        let name = format!("f{at}");
+        push_filter(&mut sql, query, &name, *filter);
+        sql.push(format_args!(" AND {name}.time_ms = f0.time_ms AND {name}.id = f0.id AND "));
     }
     sql.push("r.tenant = ").push_bind(query.tenant.to_owned());
-    sql.push(" AND r.class = ").push_bind(query.class.to_owned());
-    let along = if filters.is_empty() { "r" } else { "f0" };
-    if along == "f0" {
-        sql.push(" AND r.id = f0.id");
-    }
-    narrow(&mut sql, query, along);
+    sql.push(" AND r.class = ").push_bind(query.class.to_owned()).push(" AND r.id = f0.id");
+    push_order(&mut sql, query, "f0");
+    sql.push(" LIMIT ").push_bind(i64::from(query.limit).saturating_add(1));
     sql
+}
+
+fn push_filter(
+    sql: &mut QueryBuilder<Sqlite>,
+    query: &RowQuery<'_>,
+    name: &str,
+    (facet, value): Filter<'_>,
+) {
+    sql.push(format_args!("{name}.tenant = ")).push_bind(query.tenant.to_owned());
+    sql.push(format_args!(" AND {name}.class = ")).push_bind(query.class.to_owned());
+    sql.push(format_args!(" AND {name}.facet = ")).push_bind(facet.to_owned());
+    sql.push(format_args!(" AND {name}.value = ")).push_bind(value.to_owned());
 }
 
 fn narrow(sql: &mut QueryBuilder<Sqlite>, query: &RowQuery<'_>, along: &str) {
@@ -126,30 +179,31 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, query: &RowQuery<'_>, along: &str) {
     if let Some(until) = query.until {
         sql.push(format_args!(" AND {along}.time_ms < ")).push_bind(until.millis());
     }
-    let (beyond, direction) = match query.order {
-        Order::Newest => ("<", "DESC"),
-        Order::Oldest => (">", "ASC"),
+    let beyond = match query.order {
+        Order::Newest => "<",
+        Order::Oldest => ">",
     };
     if let Some(Place { time, id }) = query.after {
         sql.push(format_args!(" AND ({along}.time_ms, {along}.id) {beyond} ("));
         sql.push_bind(time.millis()).push(", ").push_bind(id.as_bytes().to_vec()).push(")");
     }
-    sql.push(format_args!(" ORDER BY {along}.time_ms {direction}, {along}.id {direction} LIMIT "));
-    sql.push_bind(i64::from(query.limit).saturating_add(1));
 }
 
-pub(super) async fn count(
-    readers: &SqlitePool,
-    tenant: &str,
-    class: &str,
-    facet: &str,
-) -> sqlx::Result<Vec<(String, u64)>> {
-    const SQL: &str = "SELECT value, COUNT(*) FROM facets WHERE tenant = ? AND class = ? AND facet = ? \
-        GROUP BY value ORDER BY 2 DESC, 1 LIMIT ?";
-    let query = sqlx::query_as(SQL).bind(tenant.to_owned()).bind(class.to_owned());
-    let query = query.bind(facet.to_owned()).bind(COUNT_VALUES_MAX);
-    let counted: Vec<(String, i64)> = query.fetch_all(readers).await?;
-    counted.into_iter().map(|(value, count)| Ok((value, number(count)?))).collect()
+fn push_order(sql: &mut QueryBuilder<Sqlite>, query: &RowQuery<'_>, along: &str) {
+    let direction = match query.order {
+        Order::Newest => "DESC",
+        Order::Oldest => "ASC",
+    };
+    sql.push(format_args!(" ORDER BY {along}.time_ms {direction}, {along}.id {direction}"));
+}
+
+/// Counts within one transaction, so that tallies, log and records are of one moment.
+pub(super) async fn count(readers: &SqlitePool, query: &CountQuery<'_>) -> sqlx::Result<Counts> {
+    let mut transaction = readers.begin().await?;
+    let mut reader = Tallies { connection: &mut transaction, query };
+    let counts = tallies::count(&mut reader, query).await?;
+    transaction.rollback().await?;
+    Ok(counts)
 }
 
 pub(super) async fn classes(readers: &SqlitePool, tenant: &str) -> sqlx::Result<Vec<String>> {
