@@ -11,11 +11,14 @@ use ring::{
 };
 use serde_json::Map;
 
-use crate::Failure;
+use crate::{
+    Failure,
+    desk::{Desk, Setting},
+};
 
 /// The token's record.
 pub const ADMIN: Class =
-    Class { name: "admin-token", facets: &["state"], retention: Retention::FOREVER };
+    Class { name: "admin-token", facets: &["state"], counted: &[], retention: Retention::FOREVER };
 /// What the token begins with.
 const PREFIX: &str = "bza_";
 /// The longest token that is looked at, in bytes; ours have 68.
@@ -40,11 +43,21 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug)]
 pub struct Admin {
     pub gateway: Arc<Gateway>,
+    pub(crate) desk: Arc<Desk>,
 }
 
 impl Admin {
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+        Self { gateway, desk: Arc::default() }
+    }
+
+    /// Tells the pages the configuration in force, at the start and after each reload.
+    pub fn set_settings(&self, settings: Vec<Setting>) {
+        self.desk.set(settings);
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Vec<Setting>> {
+        self.desk.settings()
     }
 
     /// Makes the token if there is none yet; gives it then, and only then.

@@ -13,16 +13,31 @@
 //!   is in the ledger too. Reading a person's words is an act.
 
 mod admin;
+mod charts;
+mod conversation;
+mod desk;
 mod endpoints;
 mod error;
+mod facet;
+mod files;
+mod frame;
+mod html;
 mod openapi;
+mod pages;
+mod params;
 mod people;
 mod permit;
+mod proof;
+mod range;
+mod record;
 mod router;
 mod take;
+mod triage;
+mod view;
 mod visitor;
 
 pub use admin::{ADMIN, Admin, Secret};
+pub use desk::Setting;
 pub use error::Failure;
 pub use openapi::document;
 pub use router::{Trust, router};
@@ -30,4 +45,4 @@ pub use router::{Trust, router};
 use bartizan_store::Class;
 
 /// The classes of records that this room owns.
-pub const CLASSES: &[&Class] = &[&ADMIN];
+pub const CLASSES: &[&Class] = &[&ADMIN, &triage::TRIAGE];

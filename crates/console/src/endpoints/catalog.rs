@@ -1,6 +1,6 @@
 //! The list of endpoints. A new one is a file, or a constant in one, and a line.
 
-use super::{Endpoint, approvals, database, decisions, keys, ledger, status, token};
+use super::{Endpoint, approvals, database, decisions, findings, keys, ledger, status, token};
 
 pub(crate) const ALL: &[&Endpoint] = &[
     &status::STATUS,
@@ -13,6 +13,8 @@ pub(crate) const ALL: &[&Endpoint] = &[
     &decisions::ALL,
     &decisions::ONE,
     &decisions::FINDINGS,
+    &findings::TRIAGE,
+    &findings::UNDO,
     &ledger::HEAD,
     &ledger::ALL,
     &ledger::PROOF,

@@ -1,10 +1,11 @@
 //! The API's endpoints: a file a subject, all of them listed in `catalog.rs`.
 
-mod approvals;
+pub(crate) mod approvals;
 mod catalog;
 mod database;
-mod decisions;
-mod keys;
+pub(crate) mod decisions;
+pub(crate) mod keys;
+mod findings;
 mod ledger;
 mod status;
 mod token;
