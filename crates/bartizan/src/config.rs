@@ -12,10 +12,12 @@ use std::{
 };
 
 use anyhow::Context;
+use bartizan_console::{PeopleConfig, Setup};
 use bartizan_core::constants::{ADMIN_LISTEN, CONFIG_FILE, DATA_DIR, ENV_PREFIX};
 use bartizan_gateway::config::{
     DataConfig, GatewayConfig, NetConfig, Price, RouteConfig, TelemetryConfig, TlsConfig,
 };
+use bartizan_net::Client;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -66,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) ledger: LedgerConfig,
     /// Who may do what.
     pub(crate) policy: PolicyConfig,
+    /// People, and how they sign in to the console.
+    pub(crate) people: PeopleConfig,
     /// What the server says while it runs.
     pub(crate) log: LogConfig,
 }
@@ -82,6 +86,7 @@ impl Default for Config {
             store: bartizan_store::StoreSettings::default(),
             ledger: LedgerConfig::default(),
             policy: PolicyConfig::default(),
+            people: PeopleConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -179,6 +184,16 @@ impl Config {
             prices: self.prices.clone(),
             net: self.net.clone(),
             telemetry: TelemetryConfig { otlp_url: self.log.traces_url.clone() },
+        }
+    }
+
+    /// The console's part, where it listens at `admin`.
+    pub(crate) fn console(&self, admin: &str, client: Client) -> Setup {
+        let scheme = if self.admin.tls.is_some() { "https" } else { "http" };
+        Setup {
+            config: self.people.clone(),
+            url: format!("{scheme}://{admin}"),
+            client: Some(client),
         }
     }
 

@@ -65,10 +65,12 @@ impl Protection for House {
         let new = NewKey { name: "demo".to_owned(), ..NewKey::default() };
         let (_, secret) = gateway.keys.create(&bartizan_core::Tenant::default(), new).await?;
         let token = server.house().token.as_ref().map_or("", |token| token.reveal());
+        let link = server.house().first_link.clone().unwrap_or_default();
         let running = Running {
             base_url: format!("http://{}/v1", server.data),
             key: secret.reveal().to_owned(),
             hints: vec![
+                format!("the console; make yourself an account:   {link}"),
                 format!(
                     "administration:                     curl -H 'authorization: Bearer {token}' http://{}/api/v1/decisions",
                     server.admin

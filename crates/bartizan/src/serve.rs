@@ -51,7 +51,7 @@ impl Running {
         data_tls.load(config.data.tls.as_ref())?;
         admin_tls.load(config.admin.tls.as_ref())?;
         let mut house = House::open(config, "serve", cx).await?;
-        house.token = house.admin.ensure_token().await?;
+        house.begin(config, admin.local_addr()?).await?;
         let socket = lock::socket(&config.data_dir);
         let local = socket_listener(&socket)?;
         let mut running = Self {
@@ -181,6 +181,9 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
     let house = running.house();
     if let Some(token) = &house.token {
         say(&format!("administrator token, shown this once: {}", token.reveal()));
+    }
+    if let Some(link) = &house.first_link {
+        say(&format!("make the first account, by this link, which holds once: {link}"));
     }
     if house.recovery.torn > 0 {
         tracing::warn!(

@@ -31,6 +31,9 @@ pub(crate) struct House {
     pub(crate) recovery: Recovery,
     /// The administrator's token, when a server that starts made it just now.
     pub(crate) token: Option<Secret>,
+    /// The one-time link to make the first account, while there is none.
+    pub(crate) first_link: Option<String>,
+    client: Client,
     // Given up last, when everything else is closed.
     _lock: DirectoryLock,
 }
@@ -48,8 +51,29 @@ impl House {
             key: None,
         };
         let (ledger, recovery) = Ledger::open(&config.ledger_dir(), &settings, cx)?;
-        let gateway = gateway(config, store, ledger, cx)?;
-        Ok(Self { admin: Admin::new(gateway), recovery, token: None, _lock: lock })
+        let client = client(config)?;
+        let gateway = gateway(config, store, ledger, client.clone(), cx)?;
+        let admin = Admin::new(gateway, config.console(&config.admin.listen, client.clone()));
+        Ok(Self { admin, recovery, token: None, first_link: None, client, _lock: lock })
+    }
+
+    /// Makes what only a server needs, which listens at `admin`: the token, and the link
+    /// by which the first person gets in.
+    pub(crate) async fn begin(
+        &mut self,
+        config: &Config,
+        admin: std::net::SocketAddr,
+    ) -> anyhow::Result<()> {
+        // What listens everywhere is reached here, too.
+        let mut reached = admin;
+        if reached.ip().is_unspecified() {
+            reached.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        let setup = config.console(&reached.to_string(), self.client.clone());
+        self.admin = Admin::new(self.admin.gateway.clone(), setup);
+        self.token = self.admin.ensure_token().await?;
+        self.first_link = self.admin.first_link().await?;
+        Ok(())
     }
 
     /// Finishes what is being written.
@@ -62,9 +86,18 @@ impl House {
     }
 }
 
-fn gateway(config: &Config, store: Store, ledger: Ledger, cx: &Cx) -> anyhow::Result<Arc<Gateway>> {
+fn client(config: &Config) -> anyhow::Result<Client> {
     let net = Settings { allow: config.net.allow.clone(), ca_file: config.net.ca_file.clone() };
-    let client = Client::new(&net).context("cannot set up the way out (`net`)")?;
+    Client::new(&net).context("cannot set up the way out (`net`)")
+}
+
+fn gateway(
+    config: &Config,
+    store: Store,
+    ledger: Ledger,
+    client: Client,
+    cx: &Cx,
+) -> anyhow::Result<Arc<Gateway>> {
     let policies = config.policy.file.as_deref().map(read).transpose()?.unwrap_or_default();
     let authorizer =
         Authorizer::new(&policies).context("cannot use the policies (`policy.file`)")?;

@@ -5,15 +5,12 @@ use std::{fmt, sync::Arc};
 use bartizan_core::{Id, Tenant};
 use bartizan_gateway::Gateway;
 use bartizan_store::{Class, Order, Query, Record, Retention};
-use ring::{
-    digest::{SHA256, digest},
-    hmac,
-};
 use serde_json::Map;
 
 use crate::{
     Failure,
     desk::{Desk, Setting},
+    people::{People, Setup, codes, enter},
 };
 
 /// The token's record.
@@ -44,11 +41,12 @@ impl fmt::Debug for Secret {
 pub struct Admin {
     pub gateway: Arc<Gateway>,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) people: Arc<People>,
 }
 
 impl Admin {
-    pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway, desk: Arc::default() }
+    pub fn new(gateway: Arc<Gateway>, setup: Setup) -> Self {
+        Self { gateway, desk: Arc::default(), people: Arc::new(People::new(setup)) }
     }
 
     /// Tells the pages the configuration in force, at the start and after each reload.
@@ -58,6 +56,14 @@ impl Admin {
 
     pub(crate) fn settings(&self) -> Arc<Vec<Setting>> {
         self.desk.settings()
+    }
+
+    /// The one-time link by which the first account is made; nothing when there is one.
+    ///
+    /// # Errors
+    /// When the store or the ledger fails.
+    pub async fn first_link(&self) -> Result<Option<String>, Failure> {
+        enter::first_link(self).await
     }
 
     /// Makes the token if there is none yet; gives it then, and only then.
@@ -76,11 +82,10 @@ impl Admin {
 
     /// Puts another token in the place of the one before. The caller records it.
     pub(crate) async fn new_token(&self) -> Result<Secret, Failure> {
-        let random: [u8; 32] = self.gateway.cx.random();
-        let secret = Secret(format!("{PREFIX}{}", hex(&random)));
+        let secret = Secret(codes::secret(&self.gateway.cx, PREFIX));
         let mut meta = Map::new();
         meta.insert("state".to_owned(), "active".into());
-        meta.insert("hash".to_owned(), hash(&secret.0).into());
+        meta.insert("hash".to_owned(), codes::hash(&secret.0).into());
         let (store, tenant) = (&self.gateway.store, Tenant::default());
         match self.record().await? {
             // Of two that renew it at once, one is refused.
@@ -103,7 +108,7 @@ impl Admin {
             return Ok(false);
         }
         let Some(known) = self.hash().await? else { return Ok(false) };
-        Ok(same(&self.gateway.cx.random(), &hash(token), &known))
+        Ok(codes::same(&self.gateway.cx, &codes::hash(token), &known))
     }
 
     async fn hash(&self) -> Result<Option<String>, Failure> {
@@ -119,35 +124,9 @@ impl Admin {
     }
 }
 
-/// Compares in a time that says nothing of where two texts differ: both go through a
-/// keyed hash of a key that is used once, and ring compares those in constant time.
-fn same(once: &[u8; 32], a: &str, b: &str) -> bool {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, once);
-    let tag = hmac::sign(&key, a.as_bytes());
-    hmac::verify(&key, b.as_bytes(), tag.as_ref()).is_ok()
-}
-
-/// A token of 256 random bits needs no slow hash: it cannot be guessed.
-fn hash(token: &str) -> String {
-    hex(digest(&SHA256, token.as_bytes()).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_equal_texts_are_the_same() {
-        let once = [7; 32];
-        assert!(same(&once, "abc", "abc") && same(&once, "", ""));
-        for other in ["abd", "ab", "abcd", ""] {
-            assert!(!same(&once, "abc", other), "{other}");
-        }
-    }
 
     #[test]
     fn a_token_is_never_shown_by_accident() {

@@ -17,6 +17,8 @@ pub struct Failure {
     /// For programs: it stays the same when the words change.
     pub code: &'static str,
     pub message: String,
+    /// When to try again, in seconds, where that helps.
+    pub retry_after: Option<u64>,
 }
 
 /// Its form on the wire.
@@ -29,7 +31,8 @@ pub(crate) struct Wire {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Said {
     /// For programs: `invalid`, `not_administrator`, `denied`, `not_found`,
-    /// `method_not_allowed`, `conflict`, `too_large`, `failed`.
+    /// `method_not_allowed`, `conflict`, `too_large`, `signed_out`, `csrf`,
+    /// `too_many_tries`, `busy`, `failed`, and what a sign-in may come to.
     code: String,
     /// For people.
     message: String,
@@ -39,7 +42,7 @@ struct Said {
 
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), retry_after: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -48,6 +51,17 @@ impl Failure {
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// The same, with when to try again.
+    pub(crate) fn after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// A record of ours that cannot be read or written.
+    pub(crate) fn spoilt(problem: &str) -> Self {
+        let message = format!("a record of this version's form was expected: {problem}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", message)
     }
 
     /// The answer, once the request's id is known.
@@ -61,6 +75,9 @@ impl Failure {
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer realm=\"bartizan administration\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }
@@ -93,7 +110,9 @@ impl From<bartizan_store::Error> for Failure {
         use bartizan_store::Error;
         let message = error.to_string();
         match error {
-            Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", message),
+            Error::Conflict { .. } | Error::Exists { .. } => {
+                Self::new(StatusCode::CONFLICT, "conflict", message)
+            }
             Error::NotFound { .. } => Self::not_found(message),
             Error::Cursor(_)
             | Error::PageLimit { .. }

@@ -34,10 +34,14 @@ pub fn document() -> Value {
             "description": "Served by `bartizan serve` on `admin.listen`, and on the Unix socket `admin.sock` in the data directory, which needs no token.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "security": [{"administrator": []}],
+        "security": [{"administrator": []}, {"person": []}, {"session": []}],
         "paths": paths,
         "components": {
-            "securitySchemes": {"administrator": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "administrator": {"type": "http", "scheme": "bearer", "description": "The administrator's token, `bza_...`."},
+                "person": {"type": "http", "scheme": "bearer", "description": "A person's API token, `bzp_...`: it may do what its scopes say, and never more than its person may."},
+                "session": {"type": "apiKey", "in": "cookie", "name": "__Host-bartizan", "description": "The cookie of a session (`bartizan_session` without TLS). What changes something needs the header `x-csrf-token`, too."},
+            },
             "responses": {"failure": {
                 "description": "Not done",
                 "content": {"application/json": {"schema": failure}},

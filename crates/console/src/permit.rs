@@ -35,10 +35,12 @@ pub(crate) enum Who {
 /// By what a person is known.
 #[derive(Clone, Debug)]
 pub(crate) enum By {
+    /// Being about to get in: by a password, a link, or the provider's word.
+    Entry,
     /// The session of this id.
     Session(Id),
     /// An API token, which may do no more than its scopes say.
-    Token { id: Id, scopes: Vec<Scope> },
+    Token { scopes: Vec<Scope> },
 }
 
 impl Who {

@@ -4,25 +4,45 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Extension, MatchedPath, Request, State},
-    http::{HeaderValue, Method, StatusCode, Uri, header},
-    middleware::{Next, from_fn, from_fn_with_state},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
-use bartizan_core::{Cx, Id, Tenant};
+use bartizan_core::{Id, Tenant};
 use bartizan_gateway::Gateway;
 use bartizan_policy::Access;
 
 use crate::{
     Admin, Failure,
+    door::{self, Head},
     endpoints::{self, Needs},
-    openapi,
-    permit::{Permit, Who},
+    gate, openapi,
+    people::{
+        account::{self, Account},
+        enter, tokens,
+    },
+    permit::{By, Permit, Who},
 };
 
 /// The header that names a request, in answers and in the log.
 const REQUEST_ID: &str = "x-bartizan-request-id";
+
+/// On every answer, page or not. `same-origin` lets browsers say from which of our pages
+/// a form comes, and other sites learn nothing.
+const GUARDS: &[(&str, &str)] = &[
+    (
+        "content-security-policy",
+        "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'",
+    ),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ("referrer-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+];
 
 /// How the administrator is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +53,18 @@ pub enum Trust {
     Local,
 }
 
-/// Administration's paths: the API behind the proof, health and metrics before it.
+/// Administration's paths: the API behind the proof, health and metrics before it; and
+/// for browsers the pages, behind their door.
 pub fn router(admin: &Admin, trust: Trust) -> Router {
     let mut api = Router::new();
     for endpoint in endpoints::ALL {
         api = api.route(endpoint.path, (endpoint.serve)());
     }
+    api = api.route_layer(from_fn_with_state((admin.clone(), trust), prove));
+    if trust == Trust::Token {
+        api = api.merge(pages(admin));
+    }
     api.with_state(admin.clone())
-        .route_layer(from_fn_with_state((admin.clone(), trust), prove))
         .route(openapi::PATH, get(|| async { Json(openapi::document()) }))
         .route("/metrics", get(metrics).with_state(admin.gateway.clone()))
         .merge(bartizan_gateway::health(admin.gateway.clone()))
@@ -56,27 +80,44 @@ pub fn router(admin: &Admin, trust: Trust) -> Router {
                 format!("`{method}` is not served here; GET {} lists what is", openapi::PATH);
             Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
         })
-        .layer(from_fn(finish))
-        .layer(Extension(admin.gateway.cx.clone()))
+        .layer(from_fn_with_state(admin.clone(), finish))
+}
+
+/// Signing in, and what is behind it.
+fn pages(admin: &Admin) -> Router<Admin> {
+    gate::routes().route_layer(from_fn_with_state(admin.clone(), door::meet))
 }
 
 /// Names the request, and gives failures their form.
-async fn finish(Extension(cx): Extension<Cx>, request: Request, next: Next) -> Response {
-    let id = Id::new(&cx).to_string();
+async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let (cx, secure) = (&admin.gateway.cx, admin.people.secure());
+    let id = Id::new(cx).to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let page = door::wants_page(request.headers()) && !path.starts_with("/api/");
     let mut response = next.run(request).await;
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         if failure.status.is_server_error() {
             tracing::error!(request = id, %method, path, error = %failure, "administration failed");
         }
         let allow = response.headers_mut().remove(header::ALLOW);
-        response = failure.answer(&id);
+        let cookies: Vec<_> =
+            response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
+        response = if page { gate::failure(&failure, &id) } else { failure.answer(&id) };
         response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+        for cookie in cookies {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
     }
     let headers = response.headers_mut();
-    // Answers hold secrets and people's words.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Answers hold secrets and people's words; what is for everyone says so itself.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    for (name, value) in GUARDS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if secure {
+        let value = HeaderValue::from_static("max-age=63072000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -100,10 +141,7 @@ async fn prove(
 async fn permit(admin: &Admin, trust: Trust, request: &mut Request) -> Result<Permit, Failure> {
     let who = match trust {
         Trust::Local => Who::Administrator("administrator:local"),
-        Trust::Token => {
-            let token = bearer(request).unwrap_or_default().to_owned();
-            by_token(admin, &token).await?
-        }
+        Trust::Token => who(admin, Head::of(request)).await?,
     };
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let needs = endpoints::needs(path.unwrap_or_default(), request.method());
@@ -117,23 +155,46 @@ async fn permit(admin: &Admin, trust: Trust, request: &mut Request) -> Result<Pe
     Permit::ask(admin, Arc::new(who), tenant, access)
 }
 
-fn bearer(request: &Request) -> Option<&str> {
-    let header = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn by_token(admin: &Admin, token: &str) -> Result<Who, Failure> {
+/// By the token in the header, or by the cookie of a session.
+async fn who(admin: &Admin, head: Head) -> Result<Who, Failure> {
+    let Some(token) = bearer(&head.headers) else {
+        return door::by_cookie(admin, &head).await?.ok_or_else(|| unknown(admin));
+    };
+    if token.starts_with(tokens::PREFIX) {
+        return by_token(admin, token).await?.ok_or_else(|| {
+            enter::refused(admin, &head.from, "token_refused");
+            let message = "this API token was revoked, has expired, or was never made; the person can make another";
+            Failure::new(StatusCode::UNAUTHORIZED, "token_refused", message)
+        });
+    }
     if admin.is_administrator(token).await? {
         return Ok(Who::Administrator("administrator:token"));
     }
+    Err(unknown(admin))
+}
+
+fn unknown(admin: &Admin) -> Failure {
     admin.gateway.count_refusal("administration", "not_administrator");
-    let message = "send the administrator's token as `Authorization: Bearer bza_...`; it was shown at the first start, and `bartizan admin-token` makes another";
-    Err(Failure::new(StatusCode::UNAUTHORIZED, "not_administrator", message))
+    let message = "send the administrator's token as `Authorization: Bearer bza_...` or a person's API token (`bzp_...`), or sign in; the first was shown at the first start, and `bartizan admin-token` makes another";
+    Failure::new(StatusCode::UNAUTHORIZED, "not_administrator", message)
+}
+
+/// A person by an API token; nobody where either is not in force.
+async fn by_token(admin: &Admin, secret: &str) -> Result<Option<Who>, Failure> {
+    let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
+    let Some((_, token)) = tokens::find(store, cx, secret).await? else { return Ok(None) };
+    let account = account::find(store, token.person).await?.filter(Account::is_active);
+    Ok(account.map(|account| Who::person(account.person(), By::Token { scopes: token.scopes })))
 }
 
 /// Takes the tenant, which every operation may name, out of the query string.
-fn take_tenant(request: &mut Request) -> Result<Tenant, Failure> {
+pub(crate) fn take_tenant(request: &mut Request) -> Result<Tenant, Failure> {
     let Some(query) = request.uri().query() else { return Ok(Tenant::default()) };
     let (named, rest): (Vec<&str>, Vec<&str>) =
         query.split('&').partition(|pair| pair.starts_with("tenant="));

@@ -4,7 +4,7 @@
 use axum::{
     body::{Body, to_bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{StatusCode, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use bartizan_core::{Id, json};
 use serde::de::DeserializeOwned;
@@ -26,6 +26,59 @@ pub(crate) struct Of(pub(crate) Id);
 
 /// The index in the path.
 pub(crate) struct At(pub(crate) u64);
+
+/// LIMIT: the fields of a form; the longest has a box for each scope.
+const FIELDS_MAX: usize = 512;
+
+/// A form's fields, as they were sent. The door of the pages reads them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// The fields of a body, where it is a form.
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Self {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+        if !kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Self::default();
+        }
+        Self(
+            form_urlencoded::parse(body)
+                .take(FIELDS_MAX)
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+        )
+    }
+
+    /// The first value of a field.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// Every value of a field.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A field that must be there.
+    pub(crate) fn must(&self, name: &str) -> Result<&str, Failure> {
+        self.text(name).ok_or_else(|| Failure::invalid(format!("the form has no field `{name}`")))
+    }
+
+    /// An id that must be there.
+    pub(crate) fn id(&self, name: &str) -> Result<Id, Failure> {
+        let parsed = self.must(name)?.parse();
+        parsed.map_err(|error: bartizan_core::InvalidId| Failure::invalid(error.to_string()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Fields {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Taken<T> {
     type Rejection = Failure;

@@ -62,7 +62,9 @@ impl Role {
     pub const fn about(self) -> &'static str {
         match self {
             Self::Administrator => "may do everything",
-            Self::Operator => "reads all, manages keys, routes, assets and findings, decides approvals",
+            Self::Operator => {
+                "reads all, manages keys, routes, assets and findings, decides approvals"
+            }
             Self::Analyst => "reads all, decides approvals and findings",
             Self::Auditor => "reads all, changes nothing",
         }

@@ -7,6 +7,7 @@ mod doctor;
 mod guard;
 mod keys;
 mod ledger;
+mod people;
 mod reference;
 mod routes;
 
@@ -67,6 +68,8 @@ pub(crate) enum Verb {
     Ledger(ledger::Verb),
     #[command(subcommand)]
     Db(db::Verb),
+    #[command(subcommand)]
+    People(people::Verb),
     /// Make another administrator token; the one before is void.
     AdminToken,
     /// Write the generated pages of the reference.
@@ -78,7 +81,11 @@ impl Verb {
     /// Whether it works through administration, wherever that is.
     fn administers(&self) -> bool {
         match self {
-            Self::Keys(_) | Self::Routes | Self::Approvals(_) | Self::AdminToken => true,
+            Self::Keys(_)
+            | Self::Routes
+            | Self::Approvals(_)
+            | Self::People(_)
+            | Self::AdminToken => true,
             Self::Ledger(verb) => verb.administers(),
             Self::Db(verb) => verb.administers(),
             Self::Serve | Self::Demo(_) | Self::Doctor(_) | Self::Guard(_) | Self::Reference(_) => {
@@ -139,6 +146,7 @@ pub(crate) async fn run(cli: Cli, cx: &Cx) -> anyhow::Result<Outcome> {
         Verb::Guard(verb) => guard::run(&call, verb),
         Verb::Ledger(verb) => ledger::run(&call, verb).await,
         Verb::Db(verb) => db::run(&call, verb).await,
+        Verb::People(verb) => people::run(&call, verb).await,
         Verb::AdminToken => admin_token::run(&call).await,
         Verb::Reference(args) => reference::run(&args),
     }

@@ -1,6 +1,8 @@
 //! The list of endpoints. A new one is a file, or a constant in one, and a line.
 
-use super::{Endpoint, approvals, database, decisions, findings, keys, ledger, status, token};
+use super::{
+    Endpoint, account, approvals, database, decisions, findings, keys, ledger, people, status, token,
+};
 
 pub(crate) const ALL: &[&Endpoint] = &[
     &status::STATUS,
@@ -24,4 +26,19 @@ pub(crate) const ALL: &[&Endpoint] = &[
     &database::WORK,
     &database::EXPORT,
     &token::RENEW,
+    &people::ALL,
+    &people::ROLE,
+    &people::DISABLE,
+    &people::ENABLE,
+    &people::RECOVER,
+    &people::SESSIONS,
+    &people::END_SESSIONS,
+    &people::END_SESSION,
+    &account::ME,
+    &account::PREFERENCES,
+    &account::SESSIONS,
+    &account::END_OTHERS,
+    &account::END_SESSION,
+    &account::TOKENS,
+    &account::REVOKE,
 ];

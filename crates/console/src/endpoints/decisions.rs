@@ -1,7 +1,7 @@
 //! What was decided about requests, and what was found in them.
 
 use axum::{Json, extract::State, routing::get};
-use bartizan_core::{Id, Timestamp};
+use bartizan_core::Timestamp;
 use bartizan_gateway::decisions::{DECISION, FINDING};
 use bartizan_policy::Area;
 use bartizan_store::{Class, Cursor, Order, PAGE_RECORDS_MAX, Query, Record};
@@ -43,7 +43,7 @@ pub(super) const FINDINGS: Endpoint = Endpoint {
     operations: &[Operation::get::<Records>(
         "findings.list",
         "List findings, newest first, a page at a time",
-        Area::Decisions,
+        Area::Findings,
     )
     .asks::<WhichFindings>()],
     serve: || get(findings),
@@ -210,17 +210,12 @@ async fn one(
     permit: Permit,
     Of(id): Of,
 ) -> Result<Json<Whole>, Failure> {
-    let Record { id, time, meta, sealed, .. } = read(&admin, &permit, id).await?;
-    Ok(Json(Whole { id: id.to_string(), time: time.to_string(), meta, text: sealed }))
-}
-
-/// Reads a decision with its text, for the API and the page alike: whoever reads people's
-/// words leaves a trace.
-pub(crate) async fn read(admin: &Admin, permit: &Permit, id: Id) -> Result<Record, Failure> {
+    // Whoever reads people's words leaves a trace.
     let act = Act { kind: "admin.decision.read", subject: &format!("request:{id}"), details: &[] };
     let work = async {
         let record = admin.gateway.store.get(permit.tenant(), &DECISION, id).await?;
         record.ok_or_else(|| Failure::not_found(format!("there is no decision `{id}`")))
     };
-    permit.act(admin, act, work).await
+    let Record { id, time, meta, sealed, .. } = permit.act(&admin, act, work).await?;
+    Ok(Json(Whole { id: id.to_string(), time: time.to_string(), meta, text: sealed }))
 }

@@ -1,5 +1,6 @@
 //! The API's endpoints: a file a subject, all of them listed in `catalog.rs`.
 
+mod account;
 pub(crate) mod approvals;
 mod catalog;
 mod database;
@@ -7,6 +8,7 @@ pub(crate) mod decisions;
 pub(crate) mod keys;
 mod findings;
 mod ledger;
+mod people;
 mod status;
 mod token;
 

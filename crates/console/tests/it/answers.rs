@@ -11,7 +11,11 @@ use bartizan_gateway::{
 use bartizan_ledger::{SigningKey, witness::cosign};
 use serde_json::{Value, json};
 
-use crate::{fits, house::House};
+use crate::{
+    fits,
+    house::House,
+    people::{Browser, PASSWORD},
+};
 
 struct Tour {
     house: House,
@@ -51,6 +55,8 @@ async fn every_answer_is_as_the_document_says() {
     approvals(&mut tour).await;
     decisions(&mut tour).await;
     ledger(&mut tour).await;
+    people(&mut tour).await;
+    account(&mut tour).await;
     rest(&mut tour).await;
     let failure = tour.house.get("/api/v1/nothing").await.json();
     let schema = &tour.document["components"]["responses"]["failure"]["content"]["application/json"]
@@ -161,6 +167,64 @@ async fn ledger(tour: &mut Tour) {
     let path = "/api/v1/ledger/key/rotate";
     let rotated = tour.post(path, path, &json!({})).await;
     assert_eq!(tour.get("/api/v1/ledger/head", "/api/v1/ledger/head").await["key"], rotated["key"]);
+}
+
+async fn people(tour: &mut Tour) {
+    let new = json!({"name": "bob", "role": "analyst"});
+    let made = tour.post("/api/v1/people", "/api/v1/people", &new).await;
+    let id = made["person"]["id"].as_str().unwrap().to_owned();
+    for (act, body) in [
+        ("role", json!({"role": "operator"})),
+        ("disable", json!({})),
+        ("enable", json!({})),
+        ("recover", json!({})),
+        ("sessions/end", json!({})),
+    ] {
+        let path = format!("/api/v1/people/{id}/{act}");
+        tour.post(&format!("/api/v1/people/{{id}}/{act}"), &path, &body).await;
+    }
+    tour.get("/api/v1/people", "/api/v1/people").await;
+}
+
+/// By the cookie of a session: the administrator's token has no account.
+async fn account(tour: &mut Tour) {
+    let house = &tour.house;
+    let id = house.get("/api/v1/people").await.ok()[0]["id"].as_str().unwrap().to_owned();
+    let link = house.post(&format!("/api/v1/people/{id}/recover"), &json!({})).await.ok();
+    let mut browser = Browser::new(house);
+    browser.accept(link["link"].as_str().unwrap(), "bob").await;
+    let cookies = browser.cookies.clone();
+    let sessions =
+        tour.get("/api/v1/people/{id}/sessions", &format!("/api/v1/people/{id}/sessions")).await;
+    let asks =
+        async |tour: &mut Tour, method: &str, template: &str, path: &str, body: Option<&Value>| {
+            let mut browser = Browser { cookies: cookies.clone(), ..Browser::new(&tour.house) };
+            let answer = browser.api(method, path, body).await.ok();
+            tour.fits(&method.to_lowercase(), template, &answer);
+            answer
+        };
+    asks(tour, "GET", "/api/v1/account", "/api/v1/account", None).await;
+    let path = "/api/v1/account/preferences";
+    asks(tour, "POST", path, path, Some(&json!({"scheme": "dark", "density": "compact"}))).await;
+    let path = "/api/v1/account/tokens";
+    let new = json!({"name": "t", "scopes": ["keys:read"], "expires_at": "2027-01-01T00:00:00Z"});
+    let made = asks(tour, "POST", path, path, Some(&new)).await;
+    asks(tour, "GET", path, path, None).await;
+    let revoke = format!("/api/v1/account/tokens/{}/revoke", made["token"]["id"].as_str().unwrap());
+    asks(tour, "POST", "/api/v1/account/tokens/{id}/revoke", &revoke, None).await;
+    let path = "/api/v1/account/sessions";
+    asks(tour, "GET", path, path, None).await;
+    let path = "/api/v1/account/sessions/end";
+    asks(tour, "POST", path, path, None).await;
+    let own = sessions[0]["id"].as_str().unwrap();
+    let mut other = Browser::new(&tour.house);
+    other.sign_in("bob", PASSWORD).await;
+    let all = other.api("GET", "/api/v1/account/sessions", None).await.ok();
+    let this = all.as_array().unwrap().iter().find(|one| one["this"] == true).unwrap();
+    let end = format!("/api/v1/account/sessions/{}/end", this["id"].as_str().unwrap());
+    asks(tour, "POST", "/api/v1/account/sessions/{id}/end", &end, None).await;
+    tour.post("/api/v1/sessions/{id}/end", &format!("/api/v1/sessions/{own}/end"), &json!({}))
+        .await;
 }
 
 async fn rest(tour: &mut Tour) {

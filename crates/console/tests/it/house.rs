@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     http::{Request, Response},
 };
-use bartizan_console::{Admin, Trust, router};
+use bartizan_console::{Admin, PeopleConfig, Setup, Trust, router};
 use bartizan_core::{Cx, sim};
 use bartizan_gateway::{
     Gateway, Parts,
@@ -73,6 +73,10 @@ impl House {
     }
 
     pub(crate) async fn with_policies(policies: &str) -> Self {
+        Self::with(policies, PeopleConfig::default()).await
+    }
+
+    pub(crate) async fn with(policies: &str, people: PeopleConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (cx, clock) = sim::cx(1);
         let store =
@@ -90,11 +94,12 @@ impl House {
             store,
             ledger,
             guard: Arc::new(Guard::new()),
-            client,
+            client: client.clone(),
             authorizer: Authorizer::new(policies).unwrap(),
         };
         let gateway = Gateway::new(parts, config()).unwrap();
-        let admin = Admin::new(gateway);
+        let url = "http://console.test".to_owned();
+        let admin = Admin::new(gateway, Setup { config: people, url, client: Some(client) });
         let token = admin.ensure_token().await.unwrap().unwrap().reveal().to_owned();
         Self { dir, cx, clock, admin, token }
     }

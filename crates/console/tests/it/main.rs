@@ -13,3 +13,4 @@ mod answers;
 mod entry;
 mod fits;
 mod house;
+mod people;

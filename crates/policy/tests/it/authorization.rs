@@ -4,7 +4,8 @@ use std::{sync::LazyLock, time::Duration};
 
 use bartizan_core::{Cx, Tenant, sim};
 use bartizan_policy::{
-    Access, Approval, Area, Authorizer, Denied, Error, Grant, Key, Principal, Request, fits,
+    Access, Approval, Area, Authorizer, Denied, Error, Grant, Key, Person, Principal, Request,
+    Role, fits,
 };
 use proptest::prelude::*;
 
@@ -107,6 +108,72 @@ fn an_administrator_reads_manages_and_decides() {
     assert!(ask("", ada, Access::Decide(&request("bob").by_another())).is_ok());
     let own = ask("", ada, Access::Decide(&request("ada").by_another())).unwrap_err();
     assert_eq!(own.policies, ["another-person"]);
+}
+
+fn person(role: Role) -> Principal<'static> {
+    Principal::Person(Person { id: "p-1", name: "eve", actor: "person:p-1", role })
+}
+
+#[test]
+fn roles_read_all_and_manage_what_is_theirs() {
+    for (role, manages) in [
+        (Role::Administrator, Area::ALL.to_vec()),
+        (
+            Role::Operator,
+            vec![
+                Area::Keys,
+                Area::Routes,
+                Area::Approvals,
+                Area::Findings,
+                Area::Assets,
+                Area::Account,
+            ],
+        ),
+        (Role::Analyst, vec![Area::Approvals, Area::Findings, Area::Account]),
+        (Role::Auditor, vec![Area::Account]),
+    ] {
+        for area in Area::ALL {
+            assert!(ask("", person(role), Access::Read(area)).is_ok(), "{role} reads {area:?}");
+            let answer = ask("", person(role), Access::Manage(area));
+            assert_eq!(answer.is_ok(), manages.contains(&area), "{role} manages {area:?}");
+        }
+    }
+}
+
+#[test]
+fn all_but_auditors_decide_and_never_what_they_asked_for() {
+    let (cx, _) = sim::cx(1);
+    let request = |by| Approval::request(&cx, "break-glass", "x", "", by, Duration::from_secs(60));
+    for role in Role::ALL {
+        let decides = |approval: &Approval| ask("", person(role), Access::Decide(approval));
+        assert_eq!(
+            decides(&request("key:1").by_another()).is_ok(),
+            role != Role::Auditor,
+            "{role}"
+        );
+        assert!(decides(&request("person:p-1").by_another()).is_err(), "{role}");
+        // Another account of the same name is another person.
+        assert_eq!(decides(&request("eve").by_another()).is_ok(), role != Role::Auditor, "{role}");
+    }
+}
+
+#[test]
+fn a_person_is_denied_by_name_and_role() {
+    let denied = ask("", person(Role::Auditor), Access::Manage(Area::Keys)).unwrap_err();
+    assert_eq!(denied.reason, "no policy lets `eve` (auditor) manage keys");
+    let extra = r#"@id("no-eve") @reason("eve is on leave")
+        forbid (principal, action == Action::"read", resource) when { principal.name == "eve" };"#;
+    let denied = ask(extra, person(Role::Administrator), Access::Read(Area::Keys)).unwrap_err();
+    assert_eq!(denied.reason, "eve is on leave");
+}
+
+#[test]
+fn roles_have_names() {
+    for role in Role::ALL {
+        assert_eq!(role.as_str().parse(), Ok(role));
+        assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
+    }
+    assert!("Administrator".parse::<Role>().is_err() && "".parse::<Role>().is_err());
 }
 
 #[test]
