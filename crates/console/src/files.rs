@@ -64,7 +64,7 @@ pub(crate) fn address(name: &str) -> String {
 }
 
 /// Serves the files, to anyone: the page to sign in needs them, too.
-pub(crate) fn router() -> Router {
+pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/assets/{digest}/{name}", get(serve))
 }
 

@@ -155,6 +155,7 @@ fn toast(uri: &Uri) -> Option<Toast> {
         "resolved" => format!("{things} resolved"),
         "reopened" => format!("{things} reopened"),
         "assigned" => format!("{things} assigned"),
+        "noted" => "The note is added".to_owned(),
         "undone" => format!("Undone: {things} as before"),
         "approved" => "Approved: the application may send it once more".to_owned(),
         "denied" => "Denied".to_owned(),

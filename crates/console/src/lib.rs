@@ -20,6 +20,7 @@ mod config;
 mod conversation;
 mod desk;
 mod door;
+mod counts;
 mod endpoints;
 mod error;
 mod facet;
@@ -40,6 +41,7 @@ mod take;
 mod triage;
 mod view;
 mod visitor;
+mod which;
 
 pub use admin::{ADMIN, Admin, Secret};
 pub use config::{OidcConfig, PeopleConfig, SecondFactor};
@@ -48,6 +50,7 @@ pub use error::Failure;
 pub use openapi::document;
 pub use people::Setup;
 pub use router::{Trust, router};
+pub use triage::TRIAGE;
 
 use bartizan_store::Class;
 

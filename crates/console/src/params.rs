@@ -55,7 +55,7 @@ impl Params {
         self.all(name).next()
     }
 
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
@@ -99,7 +99,7 @@ impl Params {
     }
 
     /// The names that are set, of these, with their values.
-    pub(crate) fn of<'a>(&'a self, names: &'a [&'static str]) -> impl Iterator<Item = (&'static str, &'a str)> {
+    pub(crate) fn of(&self, names: &[&'static str]) -> impl Iterator<Item = (&'static str, &str)> {
         names.iter().filter_map(|name| Some((*name, self.get(name)?)))
     }
 

@@ -56,6 +56,7 @@ pub(crate) fn severity(word: &str) -> Html {
 pub(crate) fn finding_state(word: &str) -> Html {
     match word {
         "open" => tag("", "open", "open"),
+        "acknowledged" => tag("annotate", "person", "in work"),
         "resolved" => tag("resolved", "good", "resolved"),
         other => tag("", "help", other),
     }

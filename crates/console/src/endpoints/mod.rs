@@ -5,10 +5,11 @@ pub(crate) mod approvals;
 mod catalog;
 mod database;
 pub(crate) mod decisions;
+pub(crate) mod findings;
 pub(crate) mod keys;
-mod findings;
 mod ledger;
 mod people;
+mod records;
 mod status;
 mod token;
 

@@ -7,7 +7,7 @@ use axum::{
     routing::{get, post},
 };
 use bartizan_core::{Id, Timestamp};
-use bartizan_gateway::decisions::FINDING;
+use bartizan_gateway::decisions::{FINDING, FindingText, Note};
 use bartizan_policy::{Access, Area};
 use bartizan_store::{Counting, Cursor, Query, Record};
 use serde_json::json;
@@ -15,13 +15,14 @@ use serde_json::json;
 use super::{Page, Section, traffic};
 use crate::{
     Admin, Failure,
-    endpoints::Needs,
+    endpoints::{self, Needs},
     facet::{self, Facet, Names},
     frame::{Answer, Frame, go, page},
     params::{Params, back},
     record::{Meta, neighbours, pretty},
     take::Of,
-    triage::{self, Change},
+    people::account,
+    triage::{self, State as Stand, Triage},
     visitor::Visitor,
 };
 
@@ -66,7 +67,8 @@ struct Findings {
     rows: Vec<Row>,
     filtered: bool,
     query: String,
-    people: Vec<String>,
+    me: String,
+    people: Vec<(String, String)>,
     newest: Option<String>,
     older: Option<String>,
 }
@@ -85,7 +87,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(record: &Record) -> Self {
+    fn of(record: &Record, people: &[(String, String)]) -> Self {
         let meta = Meta(&record.meta);
         Self {
             id: record.id.to_string(),
@@ -95,11 +97,25 @@ impl Row {
             action: meta.text("action").to_owned(),
             route: meta.text("route").to_owned(),
             direction: direction(meta.text("direction")).to_owned(),
-            state: triage::state(&record.meta).to_owned(),
-            assignee: triage::assignee(&record.meta).to_owned(),
+            state: state_of(meta).to_owned(),
+            assignee: named(people, meta.text("assignee")),
             time: record.time,
         }
     }
+}
+
+/// The state of a finding; one from before there were states is open.
+fn state_of(meta: Meta<'_>) -> &str {
+    match meta.text("state") {
+        "" => Stand::Open.as_str(),
+        state => state,
+    }
+}
+
+/// Whose a finding is, by name where it is a person's.
+fn named(people: &[(String, String)], assignee: &str) -> String {
+    let person = people.iter().find(|(id, _)| id == assignee);
+    person.map_or(assignee, |(_, name)| name).to_owned()
 }
 
 fn direction(word: &str) -> &str {
@@ -112,15 +128,13 @@ fn direction(word: &str) -> &str {
 
 /// Which state is asked for.
 fn state(params: &Params) -> Result<&'static str, Failure> {
-    match params.get("state").unwrap_or("open") {
-        "open" => Ok("open"),
-        "resolved" => Ok("resolved"),
-        "any" => Ok("any"),
-        other => {
-            let shown = bartizan_core::json::clip(other, 32);
-            Err(Failure::invalid(format!("`state` is `{shown}`: expected `open`, `resolved` or `any`")))
-        }
-    }
+    let asked = params.get("state").unwrap_or("open");
+    let known = Stand::ALL.iter().map(|state| state.as_str()).chain(["any"]);
+    known.into_iter().find(|known| *known == asked).ok_or_else(|| {
+        let shown = bartizan_core::json::clip(asked, 32);
+        let message = format!("`state` is `{shown}`: expected `open`, `acknowledged`, `resolved` or `any`");
+        Failure::invalid(message)
+    })
 }
 
 fn filters(params: &Params) -> Result<Vec<(&'static str, String)>, Failure> {
@@ -166,11 +180,13 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     };
     let counts = store.count(tenant, &counting).await?;
     let state = state(&params)?;
+    let people = people(&admin).await?;
     let say = |facet: &str, value: &str| match facet {
         "direction" => direction(value).to_owned(),
+        "assignee" => named(&people, value),
         _ => value.to_owned(),
     };
-    let states = [("Open", "open"), ("Resolved", "resolved"), ("All", "any")];
+    let states = [("Open", "open"), ("In work", "acknowledged"), ("Resolved", "resolved"), ("All", "any")];
     let states = states.map(|(title, name)| (title, params.with("state", name).at("/findings"), name == state));
     let mut chips = facet::chips(NAMES, &params, "/findings", say);
     chips.extend(params.get("request").map(|id| (format!("request: {id}"), params.without("request").at("/findings"))));
@@ -183,17 +199,20 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
         filtered: !chips.is_empty() || params.get("after").is_some(),
         chips,
         facets: facet::facets(NAMES, &counts, &params, "/findings", say),
-        rows: found.records.iter().map(Row::of).collect(),
+        rows: found.records.iter().map(|record| Row::of(record, &people)).collect(),
         query: narrowed(&params).query(),
-        people: people(&admin, &visitor),
+        me: format!("person:{}", visitor.person.id),
+        people,
         newest: params.get("after").map(|_| params.without("after").at("/findings")),
         older: found.next.map(|next| params.with("after", next.as_str()).at("/findings")),
     })
 }
 
-/// Names that are offered for an assignee.
-fn people(_: &Admin, visitor: &Visitor) -> Vec<String> {
-    vec![visitor.person.name.clone()]
+/// Who can be an assignee: what records call the person, and the name.
+async fn people(admin: &Admin) -> Result<Vec<(String, String)>, Failure> {
+    let all = account::all(&admin.gateway.store).await?;
+    let person = |account: account::Account| (account.subject(), account.person().name);
+    Ok(all.into_iter().filter(account::Account::is_active).map(person).collect())
 }
 
 #[derive(Template)]
@@ -215,14 +234,23 @@ struct One {
     remediation: String,
     evidence: Vec<Seen>,
     facts: Vec<(&'static str, String, Option<String>)>,
-    people: Vec<String>,
+    notes: Vec<Said>,
+    me: String,
+    people: Vec<(String, String)>,
     time: Timestamp,
     newer: Option<String>,
     older: Option<String>,
     raw: String,
 }
 
-/// A piece of evidence. What was seen stands in the conversation, whose reading is recorded.
+/// What a person wrote about it.
+struct Said {
+    by: String,
+    at: String,
+    text: String,
+}
+
+/// A piece of evidence.
 struct Seen {
     place: String,
     start: usize,
@@ -235,26 +263,28 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
     let names: Vec<&str> = FILTERS.iter().copied().chain(["tab"]).collect();
     let params = Params::of_query(uri.query(), &names)?;
     let tenant = visitor.permit.tenant();
-    let record = admin.gateway.store.get(tenant, &FINDING, id).await?;
-    let record = record.ok_or_else(|| Failure::not_found(format!("there is no finding `{id}`")))?;
+    let record = endpoints::findings::read(&admin, &visitor.permit, id).await?;
+    let people = people(&admin).await?;
     let (newer, older) = neighbours(&admin, tenant, &FINDING, &filters(&params)?, (record.time, id)).await?;
     let kept = narrowed(&params);
     let query = kept.query();
     let to = |id: Option<Id>| id.map(|id| format!("/findings/{id}{query}"));
     let meta = Meta(&record.meta);
     let title = format!("{} {}", meta.text("code"), meta.text("/finding/title"));
-    let finding = traffic::finding(&Record { sealed: None, ..record.clone() });
+    let finding = traffic::finding(&record);
+    let text = FindingText::of(record.sealed.as_ref()).unwrap_or_default();
+    let note = |note: Note| Said { by: named(&people, &note.by), at: note.at, text: note.text };
     let seen = finding.iter().flat_map(|finding| &finding.evidence).map(|one| Seen {
         place: one.location.clone(),
         start: one.span.start,
         end: one.span.end,
         view: one.view.clone(),
-        excerpt: String::new(),
+        excerpt: one.excerpt.clone().unwrap_or_default(),
     });
-    let raw = json!({"id": id, "time": record.time, "meta": record.meta});
+    let raw = json!({"id": id, "time": record.time, "meta": record.meta, "text": record.sealed});
     page(&One {
         f: Frame::new(&visitor, &PAGE, &uri).below(&title, format!("/findings{query}")),
-        api: format!("/api/v1/findings?request={}", meta.text("request")),
+        api: format!("/api/v1/findings/{id}"),
         tab: if params.get("tab") == Some("raw") { "raw" } else { "finding" },
         here_query: format!("/findings/{id}{query}"),
         raw_query: kept.with("tab", "raw").at(&format!("/findings/{id}")),
@@ -263,13 +293,15 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
         code: meta.text("code").to_owned(),
         title: meta.text("/finding/title").to_owned(),
         severity: meta.text("severity").to_owned(),
-        state: triage::state(&record.meta).to_owned(),
-        assignee: triage::assignee(&record.meta).to_owned(),
+        state: state_of(meta).to_owned(),
+        assignee: meta.text("assignee").to_owned(),
         request: meta.text("request").to_owned(),
         remediation: meta.text("/finding/remediation").to_owned(),
         evidence: seen.collect(),
-        facts: facts(id, meta),
-        people: people(&admin, &visitor),
+        facts: facts(id, meta, &people),
+        notes: text.notes.into_iter().map(note).collect(),
+        me: format!("person:{}", visitor.person.id),
+        people,
         time: record.time,
         newer: to(newer),
         older: to(older),
@@ -277,10 +309,10 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
     })
 }
 
-fn facts(id: Id, meta: Meta<'_>) -> Vec<(&'static str, String, Option<String>)> {
+fn facts(id: Id, meta: Meta<'_>, people: &[(String, String)]) -> Vec<(&'static str, String, Option<String>)> {
     let assignee = match meta.text("assignee") {
-        "" => "nobody",
-        name => name,
+        "" => "nobody".to_owned(),
+        id => named(people, id),
     };
     let mut out = vec![
         ("Id", id.to_string(), None),
@@ -290,40 +322,58 @@ fn facts(id: Id, meta: Meta<'_>) -> Vec<(&'static str, String, Option<String>)> 
         ("Mode", meta.text("mode").to_owned(), None),
         ("Did", meta.text("action").to_owned(), None),
         ("Confidence", meta.number("/finding/confidence").map_or_else(String::new, |n| format!("{n} %")), None),
-        ("Assignee", assignee.to_owned(), None),
+        ("Assignee", assignee, None),
     ];
-    if !meta.text("by").is_empty() {
-        out.push(("Last said by", meta.text("by").to_owned(), None));
-        out.push(("Said at", meta.text("at").to_owned(), None));
+    if !meta.text("triaged_by").is_empty() {
+        out.push(("Last changed by", named(people, meta.text("triaged_by")), None));
+        out.push(("Changed at", meta.text("triaged_at").to_owned(), None));
     }
     out.push(("References", meta.texts("/finding/references").join(", "), None));
     out
 }
 
 async fn act(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Answer {
-    let (change, done) = match form.need("action")? {
-        "resolve" => (Change::Resolve, "resolved"),
-        "reopen" => (Change::Reopen, "reopened"),
-        "assign" => (Change::Assign { assignee: form.get("assignee").unwrap_or_default().to_owned() }, "assigned"),
-        other => {
-            let shown = bartizan_core::json::clip(other, 32);
-            return Err(Failure::invalid(format!("`action` is `{shown}`: expected `resolve`, `reopen` or `assign`")));
-        }
-    };
     let ids = form.ids("ids")?;
     if ids.is_empty() {
-        return Err(Failure::invalid("no finding is selected: tick some, or press `x` on a row"));
+        let message = "no finding is selected: tick some, or press `x` on a row";
+        return Err(Failure::invalid(message));
     }
-    let told = triage::act(&admin, &visitor.permit, &ids, &change).await?;
+    let mut wanted = Triage { ids, ..Triage::default() };
+    let done = match form.need("action")? {
+        "resolve" => {
+            wanted.state = Some(Stand::Resolved);
+            "resolved"
+        }
+        "reopen" => {
+            wanted.state = Some(Stand::Open);
+            "reopened"
+        }
+        "assign" => {
+            wanted.assignee = Some(form.get("assignee").unwrap_or_default().to_owned());
+            "assigned"
+        }
+        "note" => {
+            wanted.note = Some(form.need("note")?.to_owned());
+            "noted"
+        }
+        other => {
+            let shown = bartizan_core::json::clip(other, 32);
+            let message = format!("`action` is `{shown}`: expected `resolve`, `reopen`, `assign` or `note`");
+            return Err(Failure::invalid(message));
+        }
+    };
     // Who resolves one goes on to the next.
-    let then = form.get("then").filter(|_| matches!(change, Change::Resolve));
-    go(&said(&back(then.or(form.get("back"))), done, told.changed, Some(&told.batch)))
+    let then = form.get("then").filter(|_| wanted.state == Some(Stand::Resolved));
+    let told = triage::triage(&admin, &visitor.permit, wanted).await?;
+    let n = u64::try_from(told.changed.len()).unwrap_or(u64::MAX);
+    go(&said(&back(then.or(form.get("back"))), done, n, Some(&told.act)))
 }
 
 async fn undo(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Answer {
     let batch = form.ids("batch")?.first().copied().ok_or_else(|| Failure::invalid("`batch` is missing"))?;
     let told = triage::undo(&admin, &visitor.permit, batch).await?;
-    go(&said(&back(form.get("back")), "undone", told.changed, None))
+    let n = u64::try_from(told.changed.len()).unwrap_or(u64::MAX);
+    go(&said(&back(form.get("back")), "undone", n, None))
 }
 
 /// An address that says what was done.

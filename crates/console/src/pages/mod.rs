@@ -10,6 +10,7 @@ mod help;
 mod keys;
 mod ledger;
 mod overview;
+mod preferences;
 mod rules;
 mod search;
 mod settings;
@@ -108,7 +109,7 @@ impl Section {
 }
 
 /// The needs of a page that is served.
-pub(crate) fn needs(path: &str) -> Option<Needs> {
+pub(crate) fn needs(path: &str, _: &Method) -> Option<Needs> {
     ALL.iter().find(|page| page.path == path).map(|page| page.needs)
 }
 

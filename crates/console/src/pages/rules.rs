@@ -10,6 +10,7 @@ use bartizan_core::Example;
 use bartizan_gateway::decisions::FINDING;
 use bartizan_guard::Rule;
 use bartizan_policy::Area;
+use bartizan_store::Counting;
 
 use super::{Page, Section};
 use crate::{
@@ -88,7 +89,9 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     let params = Params::of_query(uri.query(), &["q"])?;
     let q = params.get("q").unwrap_or_default().to_owned();
     let low = q.to_lowercase();
-    let found = admin.gateway.store.count(visitor.permit.tenant(), &FINDING, "code").await?;
+    let counting = Counting { by: vec!["code"], values_max: 500, ..Counting::new(&FINDING) };
+    let counts = admin.gateway.store.count(visitor.permit.tenant(), &counting).await?;
+    let found = counts.facets.first().map(|facet| facet.values.as_slice()).unwrap_or_default();
     let live = admin.gateway.live();
     let all = admin.gateway.guard.rules();
     let fits =

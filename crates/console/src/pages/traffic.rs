@@ -16,8 +16,8 @@ use axum::{
     },
     routing::get,
 };
-use bartizan_core::{Evidence, Finding, Id, Tenant, Timestamp};
-use bartizan_gateway::decisions::{DECISION, FINDING};
+use bartizan_core::{Finding, Id, Tenant, Timestamp};
+use bartizan_gateway::decisions::{DECISION, FINDING, FindingText};
 use bartizan_policy::Area;
 use bartizan_store::{Counting, Cursor, Order, Query, Record, Steps};
 use futures_util::stream;
@@ -505,9 +505,8 @@ async fn findings(admin: &Admin, tenant: &Tenant, request: Id) -> Result<Vec<Rec
 /// The finding that a record holds, with what was seen where that is kept.
 pub(super) fn finding(record: &Record) -> Option<Finding> {
     let mut finding: Finding = serde_json::from_value(record.meta.get("finding")?.clone()).ok()?;
-    if let Some(sealed) = record.sealed.clone()
-        && let Ok(evidence) = serde_json::from_value::<Vec<Evidence>>(sealed)
-    {
+    let seen = FindingText::of(record.sealed.as_ref()).map(|text| text.evidence);
+    if let Some(evidence) = seen.filter(|evidence| !evidence.is_empty()) {
         finding.evidence = evidence;
     }
     Some(finding)

@@ -14,3 +14,4 @@ mod entry;
 mod fits;
 mod house;
 mod people;
+mod triage;
