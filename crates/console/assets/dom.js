@@ -22,7 +22,10 @@ export function one(selector, type, within = document) {
  * @returns {T[]}
  */
 export function all(selector, type, within = document) {
-  return [...within.querySelectorAll(selector)].filter((found) => found instanceof type);
+  /** @type {T[]} */
+  const out = [];
+  for (const found of within.querySelectorAll(selector)) if (found instanceof type) out.push(found);
+  return out;
 }
 
 /**

@@ -14,21 +14,20 @@ export function start() {
 }
 
 function run() {
-  for (const place of all("[data-verify]", HTMLElement)) void entry(place);
+  for (const place of all("[data-verify]", HTMLElement)) void check(place);
   const head = one("[data-head]", HTMLElement);
   if (head) void seen(head);
 }
 
 /** @param {HTMLElement} place */
-async function entry(place) {
-  const source = one("script[type='application/json']", HTMLScriptElement, place);
+async function check(place) {
   const out = one("[data-verified]", HTMLElement, place);
-  if (!source || !out) return;
+  const { entry, proof, logKey } = place.dataset;
+  if (!out || !entry || !proof || !logKey) return;
+  out.hidden = false;
   if (!crypto.subtle) return tell(out, "note", "This browser lends no cryptography without TLS; the server verified it instead");
   try {
-    /** @type {Evidence} */
-    const evidence = JSON.parse(source.textContent ?? "");
-    const { size } = await verify(evidence);
+    const { size } = await verify({ entry, proof, key: logKey });
     tell(out, "good", `Verified in this browser: the entry is under the signed checkpoint of ${size} entries`);
   } catch (error) {
     tell(out, "bad", `Does not verify in this browser: ${error instanceof Error ? error.message : "unreadable"}`);

@@ -23,6 +23,7 @@ impl Html {
         out
     }
 
+    #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -100,7 +100,7 @@ impl Params {
 
     /// The names that are set, of these, with their values.
     pub(crate) fn of(&self, names: &[&'static str]) -> impl Iterator<Item = (&'static str, &str)> {
-        names.iter().filter_map(|name| Some((*name, self.get(name)?)))
+        names.iter().filter_map(move |name| Some((*name, self.get(name)?)))
     }
 
     /// The same with one value set; the place in a list does not hold any more.
