@@ -7,8 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bartizan_store::StoreSettings;
-
 /// A server with JetStream on a port of loopback.
 #[derive(Debug)]
 pub struct NatsServer {
@@ -43,10 +41,6 @@ pub fn stopped_nats(arguments: &[&str]) -> Option<NatsServer> {
 impl NatsServer {
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
-    }
-
-    pub fn settings(&self) -> StoreSettings {
-        StoreSettings { nats_url: Some(self.url()), ..StoreSettings::default() }
     }
 
     pub fn dir(&self) -> &Path {

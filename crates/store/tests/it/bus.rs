@@ -28,7 +28,7 @@ macro_rules! on_every_bus {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {
                 let Some(nats) = super::nats() else { return };
-                let house = super::House::with(nats.settings()).await;
+                let house = super::House::with(crate::nats::over(&nats)).await;
                 super::$case(super::Bed { house, nats: Some(nats) }).await;
             })*
         }

@@ -11,7 +11,7 @@ use std::{
 
 use async_nats::jetstream::{self, stream};
 use bartizan_core::{Activity, Event, EventClass};
-use bartizan_store::{Error, Filter, Subscription};
+use bartizan_store::{Error, Filter, StoreSettings, Subscription};
 use serde_json::json;
 
 use super::*;
@@ -24,6 +24,11 @@ const STREAM: &str = "BARTIZAN_EVENTS";
 const ENTITIES: usize = 8;
 /// How many events the node that is killed receives.
 const HELD_AT: usize = 100;
+
+/// Settings of a node that shares its events over this server.
+pub(crate) fn over(server: &NatsServer) -> StoreSettings {
+    StoreSettings { nats_url: Some(server.url()), ..StoreSettings::default() }
+}
 
 /// The nth event that somebody publishes, about one of a few entities.
 fn nth(cx: &Cx, who: &str, n: usize) -> Event {
@@ -116,7 +121,7 @@ async fn stored(server: &NatsServer) -> u64 {
 async fn a_server_that_is_killed_loses_nothing_and_reorders_nothing() {
     const COUNT: usize = 600;
     let Some(mut server) = nats() else { return };
-    let house = House::with(server.settings()).await;
+    let house = House::with(over(&server)).await;
     let mut subscription = subscribe(&house, "s").await;
     let receiver = tokio::spawn(async move {
         let mut seen = Seen::default();
@@ -148,7 +153,7 @@ async fn a_server_that_is_killed_loses_nothing_and_reorders_nothing() {
 async fn events_of_several_nodes_arrive_once_each_in_the_order_of_their_node() {
     const COUNT: usize = 200;
     let Some(server) = nats() else { return };
-    let one = House::with(server.settings()).await;
+    let one = House::with(over(&server)).await;
     let (two, three) = (beside(&one).await, beside(&one).await);
     let mut subscription = subscribe(&three, "s").await;
     for n in 0..COUNT {
@@ -165,7 +170,7 @@ async fn events_of_several_nodes_arrive_once_each_in_the_order_of_their_node() {
 async fn nodes_of_one_name_share_the_work() {
     const COUNT: usize = 200;
     let Some(server) = nats() else { return };
-    let one = House::with(server.settings()).await;
+    let one = House::with(over(&server)).await;
     let two = beside(&one).await;
     let mut subscriptions = [subscribe(&one, "work").await, subscribe(&two, "work").await];
     for n in 0..COUNT {
@@ -219,7 +224,7 @@ async fn a_node_in_a_process_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_node_loses_nothing() {
     let Some(server) = nats() else { return };
-    let house = House::with(server.settings()).await;
+    let house = House::with(over(&server)).await;
     let mut subscription = subscribe(&house, "work").await;
     let dir = tempfile::tempdir().expect("a directory");
     let key = "master.key";
@@ -296,7 +301,7 @@ async fn a_killed_node_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_relay_sent_and_did_not_note_is_sent_again_and_dropped_there() {
     let Some(server) = nats() else { return };
-    let mut house = House::with(server.settings()).await;
+    let mut house = House::with(over(&server)).await;
     let mut subscription = subscribe(&house, "s").await;
     house.tamper("CREATE TRIGGER held BEFORE UPDATE ON subscribers BEGIN SELECT RAISE(ABORT, 'held'); END").await;
     for n in 0..20 {
@@ -321,7 +326,7 @@ async fn what_a_relay_sent_and_did_not_note_is_sent_again_and_dropped_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_without_nats_keeps_what_is_published_until_it_is_there() {
     let Some(mut server) = stopped_nats(&[]) else { return };
-    let house = House::with(server.settings()).await;
+    let house = House::with(over(&server)).await;
     for n in 0..10 {
         publish(&house, &nth(&house.cx, "one", n)).await;
     }
@@ -350,7 +355,7 @@ async fn a_start_without_nats_keeps_what_is_published_until_it_is_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_lost_its_disk_gets_what_is_new() {
     let Some(mut server) = nats() else { return };
-    let house = House::with(server.settings()).await;
+    let house = House::with(over(&server)).await;
     let mut subscription = subscribe(&house, "s").await;
     publish(&house, &nth(&house.cx, "one", 0)).await;
     let mut seen = Seen::default();
@@ -377,7 +382,7 @@ async fn a_stream_that_is_configured_otherwise_is_put_in_order_or_refused() {
         ..Default::default()
     };
     js.create_stream(other.clone()).await.expect("made");
-    let house = House::with(server.settings()).await;
+    let house = House::with(over(&server)).await;
     let found = js.get_stream(STREAM).await.expect("there").cached_info().config.clone();
     assert_eq!(found.subjects, ["bartizan.events.>"]);
     assert_eq!(found.max_age, Duration::from_secs(30 * 24 * 3600));
@@ -388,7 +393,7 @@ async fn a_stream_that_is_configured_otherwise_is_put_in_order_or_refused() {
     let memory = stream::Config { storage: stream::StorageType::Memory, ..other };
     js.create_stream(memory).await.expect("made");
     let dir = tempfile::tempdir().expect("a directory");
-    let refused = Store::open(&server.settings(), dir.path(), CLASSES, &sim::cx(1).0).await;
+    let refused = Store::open(&over(&server), dir.path(), CLASSES, &sim::cx(1).0).await;
     let refused = refused.expect_err("refused").to_string();
     assert!(refused.contains("in memory, and must be in files"), "{refused}");
 }
@@ -396,7 +401,7 @@ async fn a_stream_that_is_configured_otherwise_is_put_in_order_or_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_stream_takes_nothing_and_the_outbox_keeps_it() {
     let Some(server) = nats() else { return };
-    let house = House::with(server.settings()).await;
+    let house = House::with(over(&server)).await;
     let js = client(&server).await;
     let found = js.get_stream(STREAM).await.expect("there").cached_info().config.clone();
     js.update_stream(stream::Config { max_messages: 5, ..found.clone() }).await.expect("limited");
@@ -415,7 +420,7 @@ async fn a_full_stream_takes_nothing_and_the_outbox_keeps_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_put_into_the_stream_is_passed_over() {
     let Some(server) = nats() else { return };
-    let house = House::with(server.settings()).await;
+    let house = House::with(over(&server)).await;
     let mut subscription = subscribe(&house, "s").await;
     publish(&house, &event(&house, "a", "first")).await;
     let mut seen = Vec::new();
@@ -466,7 +471,7 @@ async fn two_relays_of_one_outbox_keep_the_order_and_store_each_once() {
     const COUNT: usize = 400;
     let (Some(server), Some(postgres)) = (nats(), PostgresServer::start()) else { return };
     let database_url = Some(postgres.database("shared"));
-    let one = House::with(StoreSettings { database_url, ..server.settings() }).await;
+    let one = House::with(StoreSettings { database_url, ..over(&server) }).await;
     let two = beside(&one).await;
     let mut subscription = subscribe(&two, "s").await;
     // One after the other, from either node: there is one order.
@@ -490,7 +495,7 @@ async fn two_relays_of_one_outbox_keep_the_order_and_store_each_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasure_reaches_the_stream_also_when_nats_is_away_meanwhile() {
     let Some(mut server) = nats() else { return };
-    let house = House::with(server.settings()).await;
+    let house = House::with(over(&server)).await;
     let other = beside(&house).await;
     for n in 0..10 {
         publish(&house, &event(&house, "a", &n.to_string())).await;
@@ -510,8 +515,8 @@ async fn an_erasure_reaches_the_stream_also_when_nats_is_away_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_one_node_cannot_open_goes_to_one_that_can() {
     let Some(server) = nats() else { return };
-    let house = House::with(server.settings()).await;
-    let stranger = House::with(server.settings()).await;
+    let house = House::with(over(&server)).await;
+    let stranger = House::with(over(&server)).await;
     let mut theirs = subscribe(&stranger, "work").await;
     publish(&house, &event(&house, "a", "x")).await;
     let refused = tokio::time::timeout(Duration::from_secs(5), theirs.next()).await;

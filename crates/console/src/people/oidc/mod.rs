@@ -35,7 +35,7 @@ use crate::{Admin, Failure, config::OidcConfig, permit::Act};
 
 /// Sign-ins that are under way.
 pub(crate) const UNDERWAY: Class =
-    Class { name: "oidc-sign-in", facets: &[], retention: Retention::days(1) };
+    Class { name: "oidc-sign-in", facets: &[], counted: &[], retention: Retention::days(1) };
 /// How long a person may take at the provider.
 const UNDERWAY_MAX: Duration = Duration::from_secs(600);
 /// LIMIT: of what the browser brings back, in bytes.
