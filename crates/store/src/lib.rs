@@ -67,7 +67,7 @@ pub use limits::{
 pub use portable::{ExportOptions, Exported, Imported, Sealing};
 pub use query::{Cursor, Order, PAGE_RECORDS_MAX, Page, Query};
 pub use record::Record;
-pub use store::{NewMasterKey, Restored, Store, Swept, look, restore};
+pub use store::{NewMasterKey, Restored, Store, Swept, look, look_in, restore};
 
 /// The database's file in the data directory.
 pub const DATABASE_FILE: &str = sqlite::FILE;

@@ -515,6 +515,15 @@ pub async fn look(settings: &StoreSettings) -> Result<Option<String>> {
     }
 }
 
+/// Looks for damage in the SQLite database of a directory that no process has open, and whether
+/// its master key fits: in its place, and nothing is changed. Empty when all is well.
+///
+/// # Errors
+/// When it cannot be read at all, or not by this version or this master key.
+pub async fn look_in(settings: &StoreSettings, dir: &Path) -> Result<Vec<String>> {
+    sqlite::look(&Source::of(settings, dir), dir).await
+}
+
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("dir", &self.0.dir).finish_non_exhaustive()

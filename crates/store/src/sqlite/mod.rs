@@ -22,6 +22,8 @@ use sqlx::{
 
 mod backup;
 mod keys;
+mod log_heads;
+mod look;
 mod outbox;
 mod read;
 mod schema;
@@ -29,6 +31,7 @@ mod write;
 mod writer;
 
 pub(crate) use backup::restore;
+pub(crate) use look::look;
 use writer::Writer;
 
 use crate::{
