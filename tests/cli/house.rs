@@ -103,6 +103,110 @@ fn the_doctor_looks_in_place_and_needs_no_folder_elsewhere() {
 const DATABASE: [&str; 3] = ["store.db", "store.db-wal", "store.db-shm"];
 
 #[test]
+fn a_database_that_is_gone_or_empty_beside_a_ledger_is_refused() {
+    let home = Home::new(NOWHERE, "");
+    home.key("one");
+    let database = home.data().join("store.db");
+    let entries = |home: &Home| ends(home, 0, &["ledger", "entries", "--format", "json"]).0;
+    for what in ["gone", "empty"] {
+        for file in DATABASE {
+            let _absent = fs::remove_file(home.data().join(file));
+        }
+        if what == "empty" {
+            fs::write(&database, "").unwrap();
+        }
+        let before = snapshot(&home.data().join("ledger"));
+        for args in [&["serve"][..], &["keys", "list"], &["db", "import", "/dev/null"]] {
+            let (_, said) = ends(&home, 2, args);
+            assert!(said.contains(&format!("store.db` is {what}, although the ledger")), "{said}");
+            assert!(said.contains("db restore") && said.contains("db begin-anew"), "{said}");
+        }
+        assert_eq!(database.exists(), what == "empty", "the database was made");
+        assert!(snapshot(&home.data().join("ledger")) == before, "the ledger was written to");
+        ends(&home, 2, &["db", "begin-anew"]);
+        ends(&home, 0, &["db", "begin-anew", "--yes"]);
+        assert!(entries(&home).lines().last().unwrap().contains("admin.database.begin_anew"));
+        let (_, said) = ends(&home, 2, &["db", "begin-anew", "--yes"]);
+        assert!(said.contains("there is a database"), "{said}");
+        home.key("another");
+        drop(home.serve());
+        ends(&home, 0, &["ledger", "verify"]);
+    }
+}
+
+#[test]
+fn a_ledger_that_is_gone_older_or_another_is_refused_until_the_loss_is_accepted() {
+    let home = Home::new(NOWHERE, "");
+    home.key("one");
+    let ledger = home.data().join("ledger");
+    let (older, newest) = (home.dir.path().join("older"), home.dir.path().join("newest"));
+    copy(&ledger, &older);
+    let server = home.serve();
+    home.key("two");
+    server.signal("-TERM");
+    let mut server = server;
+    assert!(server.child.wait().unwrap().success());
+    drop(server);
+    copy(&ledger, &newest);
+    let other = Home::new(NOWHERE, "");
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        other.key(name);
+    }
+    let put = |from: Option<&Path>| {
+        let _absent = fs::remove_dir_all(&ledger);
+        if let Some(from) = from {
+            copy(from, &ledger);
+        }
+    };
+    let (_, said) = ends(&home, 2, &["ledger", "accept-loss", "--yes"]);
+    assert!(said.contains("no ledger is lost"), "{said}");
+    for (from, says) in [
+        (None, "is gone: the database remembers"),
+        (Some(older.as_path()), "it was cut, or put back from an older copy"),
+        (Some(&other.data().join("ledger")), "is not the one that was there"),
+    ] {
+        put(from);
+        for args in [&["serve"][..], &["keys", "list"]] {
+            let (_, said) = ends(&home, 2, args);
+            assert!(said.contains(says) && said.contains("accept-loss"), "{says}: {said}");
+        }
+        assert_eq!(ledger.exists(), from.is_some(), "another ledger was begun");
+        put(Some(&newest));
+        ends(&home, 0, &["keys", "list"]);
+    }
+    put(Some(&older));
+    let (_, said) = ends(&home, 2, &["ledger", "accept-loss"]);
+    assert!(said.contains("--yes"), "{said}");
+    let accepted = home.json(&["ledger", "accept-loss", "--yes"]);
+    let entries = ends(&home, 0, &["ledger", "entries", "--format", "json"]).0;
+    let entries: Vec<serde_json::Value> =
+        entries.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let previous = &entries[0]["entry"]["body"]["previous"];
+    assert_eq!(previous["origin"], "bartizan.local/ledger");
+    assert_eq!(previous["size"], accepted["lost_size"]);
+    assert_eq!(entries[1]["entry"]["kind"], "admin.ledger.accept_loss");
+    assert!(accepted["ledger"].as_str().unwrap().contains("/restored-"), "{accepted}");
+    ends(&home, 0, &["ledger", "verify", "--key", accepted["key"].as_str().unwrap()]);
+    drop(home.serve());
+    home.key("goes on");
+}
+
+#[test]
+fn a_kill_is_no_loss() {
+    let model = Model::new(|_, body| say("hello", body));
+    let home = Home::new(&model.url(), "");
+    let key = home.key("one");
+    for _ in 0..3 {
+        let server = home.serve();
+        for _ in 0..10 {
+            assert_eq!(server.chat(&key, "hi").status, 200);
+        }
+        server.kill();
+    }
+    drop(home.serve());
+}
+
+#[test]
 fn the_doctor_leaves_the_environment_of_a_server_to_the_server() {
     let home = Home::new(NOWHERE, "key_env = \"SOME_PROVIDER_KEY\"\n");
     let server = home.serve_under("export SOME_PROVIDER_KEY=x");

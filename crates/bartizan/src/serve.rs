@@ -19,13 +19,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, LogFormat, Sources},
-    lock, notify,
+    continuity, lock, notify,
     trouble::Hint,
     wiring::House,
 };
 
 /// How often counts of refusals are written and old records are swept.
 const TICK: Duration = Duration::from_secs(15);
+/// How often the database is told how far the ledger is: what is cut off unnoticed is at most
+/// what was added since.
+const REMEMBER_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// A server that runs in this process.
@@ -107,6 +110,28 @@ impl Running {
         )));
         let api = bartizan_console::router(&self.house.admin, Trust::Local);
         self.tasks.push(tokio::spawn(serve_socket(local, api, stop.clone())));
+        let (remembering, log, sooner) = (gateway.clone(), self.house.log, stop.clone());
+        self.tasks.push(tokio::spawn(async move {
+            let mut tick = tokio::time::interval(REMEMBER_EVERY);
+            let mut size = 0;
+            loop {
+                tokio::select! {
+                    () = sooner.cancelled() => return,
+                    _ = tick.tick() => {}
+                }
+                let now = remembering.ledger.head().size;
+                if now == size {
+                    continue;
+                }
+                match continuity::remember(&remembering.store, &remembering.ledger, log).await {
+                    Ok(()) => size = now,
+                    Err(error) => tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the database could not be told how far the ledger is"
+                    ),
+                }
+            }
+        }));
         let (store, cx, stop) = (gateway.store.clone(), gateway.cx.clone(), stop.clone());
         let (starting, sooner) = (gateway.clone(), stop.clone());
         let began = When::Starting(self.house.recovery.size);

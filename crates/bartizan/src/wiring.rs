@@ -12,7 +12,7 @@ use bartizan_net::{Client, Settings};
 use bartizan_policy::Authorizer;
 use bartizan_store::{Class, Store};
 
-use crate::{config::Config, lock::DirectoryLock, restore, trouble::Hint};
+use crate::{config::Config, continuity, lock::DirectoryLock, restore, trouble::Hint};
 
 /// Every class of records, of every room.
 static CLASSES: std::sync::LazyLock<Vec<&'static Class>> = std::sync::LazyLock::new(|| {
@@ -31,6 +31,8 @@ pub(crate) struct House {
     pub(crate) recovery: Recovery,
     /// The administrator's token, when a server that starts made it just now.
     pub(crate) token: Option<Secret>,
+    /// The ledger's name in the database's memory.
+    pub(crate) log: [u8; 32],
     // Given up last, when everything else is closed.
     _lock: DirectoryLock,
 }
@@ -40,21 +42,45 @@ impl House {
     pub(crate) async fn open(config: &Config, verb: &str, cx: &Cx) -> anyhow::Result<Self> {
         let lock = DirectoryLock::take(&config.data_dir, verb)?;
         Ledger::refuse_newer(&config.ledger_dir())?;
+        continuity::database_is_there(config)?;
         let store = Store::open(&config.store, &config.data_dir, classes(), cx).await?;
         restore::finish(config)?;
+        continuity::ledger_is_there(config, &store).await?;
         let settings = bartizan_ledger::Settings {
             origin: config.ledger.origin.clone(),
             previous: None,
             key: None,
         };
         let (ledger, recovery) = Ledger::open(&config.ledger_dir(), &settings, cx)?;
+        let origin = ledger.head().origin;
+        if origin.split("/restored-").next() != Some(config.ledger.origin.as_str()) {
+            tracing::warn!(
+                origin,
+                configured = config.ledger.origin,
+                "the ledger keeps the name that it began with; `ledger.origin` counts when a ledger begins"
+            );
+        }
+        let log = continuity::agree(config, &store, &ledger).await?;
         let gateway = gateway(config, store, ledger, cx)?;
-        Ok(Self { admin: Admin::new(gateway), recovery, token: None, _lock: lock })
+        Ok(Self { admin: Admin::new(gateway), recovery, token: None, log, _lock: lock })
+    }
+
+    /// Lets the database remember how far the ledger is.
+    pub(crate) async fn remember_ledger(&self) -> anyhow::Result<()> {
+        let Gateway { store, ledger, .. } = &*self.admin.gateway;
+        continuity::remember(store, ledger, self.log).await
     }
 
     /// Finishes what is being written.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         self.admin.gateway.write_refusals(true);
+        if let Err(error) = self.remember_ledger().await {
+            // What it remembers from before is true as well.
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "the database could not be told how far the ledger is"
+            );
+        }
         self.admin.gateway.store.close().await?;
         // The ledger moves its journal into tiles when its last handle goes, which takes a moment.
         tokio::task::spawn_blocking(move || drop(self)).await?;

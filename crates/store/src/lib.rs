@@ -47,6 +47,7 @@ mod facets;
 mod files;
 mod hex;
 mod limits;
+mod log_head;
 mod portable;
 mod postgres;
 mod query;
@@ -64,6 +65,7 @@ pub use limits::{
     Budget, Exceeded, Limits, LimitsClock, MemoryLimits, Reason, RedisLimits, RedisOptions,
     Reservation, SLOTS,
 };
+pub use log_head::LogHead;
 pub use portable::{ExportOptions, Exported, Imported, Sealing};
 pub use query::{Cursor, Order, PAGE_RECORDS_MAX, Page, Query};
 pub use record::Record;

@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Bus, Class, Error, ExportOptions, Exported, Imported, Limits, PAGE_RECORDS_MAX, Page, Query,
-    Record, Result, StoreSettings,
+    Bus, Class, Error, ExportOptions, Exported, Imported, Limits, LogHead, PAGE_RECORDS_MAX, Page,
+    Query, Record, Result, StoreSettings,
     bus::{LocalBus, NatsBus, Outbox},
     cursor, facets, files, limits, portable,
     postgres::{self, Postgres},
@@ -322,6 +322,32 @@ impl Store {
         let keys = self.0.repository.data_keys().await?;
         let altered = |key: &str| Error::AlteredKey { tenant: key.to_owned() };
         keys.iter().map(|key| key.tenant.parse().map_err(|_| altered(&key.tenant))).collect()
+    }
+
+    /// The heads of logs that [`Store::remember_log_head`] kept: what the database, as a witness
+    /// of its own, knows of the log beside it. Backups bring none back, exports have none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn log_heads(&self) -> Result<Vec<LogHead>> {
+        self.0.repository.log_heads().await
+    }
+
+    /// Remembers a head in the place of the one before of the same log. The caller knows it to
+    /// be durable: what is remembered must never be ahead of what a crash leaves.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn remember_log_head(&self, head: &LogHead) -> Result<()> {
+        self.0.repository.remember_log_head(head).await
+    }
+
+    /// Forgets a log that is given up.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn forget_log_head(&self, log: &[u8; 32]) -> Result<()> {
+        self.0.repository.forget_log_head(log).await
     }
 
     /// Destroys the tenant's data key, and with it all that was encrypted and every digest's

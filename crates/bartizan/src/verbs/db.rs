@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{Call, cell};
 use crate::{
     api::Api,
+    continuity,
     lock::DirectoryLock,
     output::Outcome,
     restore::Done,
@@ -45,6 +46,12 @@ pub(crate) enum Verb {
     /// Put a backup in the place of the database. The ledger goes on under a new
     /// origin, whose first entry names the old head.
     Restore { backup: PathBuf },
+    /// Make an empty database where it is gone and the ledger is not; the ledger says so.
+    BeginAnew {
+        /// Say that this is meant.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Remove what its retention no longer covers.
     Sweep,
     /// Put a new master key in force, while work goes on.
@@ -66,7 +73,7 @@ pub(crate) enum Verb {
 impl Verb {
     /// Whether it works through administration; the others need the directory.
     pub(super) fn administers(&self) -> bool {
-        !matches!(self, Self::Import { .. } | Self::Restore { .. })
+        !matches!(self, Self::Import { .. } | Self::Restore { .. } | Self::BeginAnew { .. })
     }
 }
 
@@ -79,6 +86,21 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
             let to = std::path::absolute(to)?;
             work(call, "", json!({"work": "backup", "to": to})).await
         }
+        Verb::Backup { to } => backup(call, &std::path::absolute(to)?).await,
+        Verb::BeginAnew { yes: true } => {
+            let begun = continuity::begin_anew(&call.config()?, call.cx).await?;
+            call.out().one(&begun, |begun| {
+                format!(
+                    "an empty database is in its place, and entry {} of the ledger says so; the next start shows a new administrator's token",
+                    begun.entry
+                )
+            })?;
+            Ok(Outcome::Clean)
+        }
+        Verb::BeginAnew { .. } => Err(trouble(
+            "an empty database has no keys and no records",
+            "`bartizan db restore BACKUP` puts a backup in its place; say with --yes that an empty one is meant",
+        )),
         Verb::Sweep => work(call, "", json!({"work": "sweep"})).await,
         Verb::RotateKey { from_file } => {
             work(call, "", json!({"work": "rotate-master-key", "from_file": from_file})).await
@@ -141,6 +163,7 @@ fn sentence(done: &Value) -> String {
 async fn store(call: &Call<'_>) -> anyhow::Result<(Store, DirectoryLock)> {
     let config = call.config()?;
     let lock = DirectoryLock::take(&config.data_dir, "db")?;
+    continuity::database_is_there(&config)?;
     Ok((Store::open(&config.store, &config.data_dir, wiring::classes(), call.cx).await?, lock))
 }
 

@@ -56,6 +56,13 @@ pub(crate) enum Verb {
     },
     /// Put a new signing key in force, vouched for by the one before.
     RotateKey,
+    /// Begin another ledger where the one that the database remembers is gone, cut, or not the
+    /// same. Its first entry names the lost one; what is there is moved aside.
+    AcceptLoss {
+        /// Say that this is meant.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -98,7 +105,10 @@ pub(crate) struct Witness {
 impl Verb {
     /// Whether it works through administration; the others read files.
     pub(super) fn administers(&self) -> bool {
-        !matches!(self, Self::Verify(_) | Self::Export { .. } | Self::Witness(_))
+        !matches!(
+            self,
+            Self::Verify(_) | Self::Export { .. } | Self::Witness(_) | Self::AcceptLoss { .. }
+        )
     }
 }
 
@@ -113,6 +123,7 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
             return Ok(Outcome::Clean);
         }
         Verb::Witness(args) => return witness(call, &args),
+        Verb::AcceptLoss { yes } => return accept_loss(call, yes).await,
         _ => {}
     }
     let api = call.api("ledger").await?;
@@ -156,8 +167,30 @@ async fn online(call: &Call<'_>, api: &crate::api::Api, verb: &Verb) -> anyhow::
                 format!("the key from entry {} on: {}", cell(made, "/entry"), cell(made, "/key"))
             })
         }
-        Verb::Verify(_) | Verb::Export { .. } | Verb::Witness(_) => Ok(()),
+        Verb::Verify(_) | Verb::Export { .. } | Verb::Witness(_) | Verb::AcceptLoss { .. } => {
+            Ok(())
+        }
     }
+}
+
+async fn accept_loss(call: &Call<'_>, yes: bool) -> anyhow::Result<Outcome> {
+    if !yes {
+        return Err(trouble(
+            "what is lost of a ledger does not come back",
+            "put the folder back from your newest copy; say with --yes that it is lost",
+        ));
+    }
+    let accepted = crate::continuity::accept_loss(&call.config()?, call.cx).await?;
+    call.out().one(&accepted, |accepted| {
+        let kept = accepted.kept.as_ref().map_or_else(String::new, |folder| {
+            format!("\nwhat was there is kept in `{}`", folder.display())
+        });
+        format!(
+            "the ledger goes on as `{}`; its first entry names the lost one, `{}` of {} entries\nits key, for those who verify it: {}{kept}",
+            accepted.ledger, accepted.lost, accepted.lost_size, accepted.key
+        )
+    })?;
+    Ok(Outcome::Clean)
 }
 
 async fn entries(

@@ -13,7 +13,7 @@ use sqlx::{
     sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{FILE, common, fault, keys, read, schema, writing};
+use super::{FILE, common, fault, keys, log_heads, read, schema, writing};
 use crate::{Error, Restored, Result, files, vault::Source};
 
 /// Copies the database as of one moment, while others write. The copy has no write-ahead log.
@@ -152,6 +152,9 @@ async fn erase_again(fresh: &Path, erased: &[Erased]) -> Result<u64> {
     let fail = |error: sqlx::Error| fault(fresh, &error);
     let mut connection = alone(fresh).await?;
     schema::migrate(&mut connection).await.map_err(fail)?;
+    // The log has gone on since, and goes on under another name now.
+    log_heads::make(&mut connection).await.map_err(fail)?;
+    log_heads::forget_all(&mut connection).await.map_err(fail)?;
     let mut again = 0;
     for (key, time) in erased {
         let tenant: Option<String> =
