@@ -207,6 +207,43 @@ fn a_kill_is_no_loss() {
 }
 
 #[test]
+fn a_backup_goes_where_its_caller_may_write_and_from_elsewhere_into_one_folder() {
+    let home = Home::new(NOWHERE, "");
+    home.key("one");
+    let file = |name: &str| home.dir.path().join(name).display().to_string();
+    home.json(&["db", "backup", &file("stopped.db")]);
+    let server = home.serve();
+    let done = home.json(&["db", "backup", &file("running.db")]);
+    assert_eq!(done["file"], file("running.db"));
+    let (_, said) = ends(&home, 2, &["db", "backup", &file("running.db")]);
+    assert!(said.contains("exists already"), "{said}");
+    std::os::unix::fs::symlink(file("target.db"), file("link.db")).unwrap();
+    ends(&home, 2, &["db", "backup", &file("link.db")]);
+    assert!(!Path::new(&file("target.db")).exists());
+    let folder = home.data().join("backups");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "something stayed behind");
+    let token = home.json(&["admin-token"])["token"].as_str().unwrap().to_owned();
+    let url = format!("http://127.0.0.1:{}", home.admin_port);
+    let elsewhere = |to: &str| {
+        command(home.dir.path())
+            .env("BARTIZAN_ADMIN_TOKEN", &token)
+            .args(["--server", &url, "db", "backup", to])
+            .output()
+            .unwrap()
+    };
+    assert_eq!(elsewhere(&file("remote.db")).status.code(), Some(2));
+    assert!(!Path::new(&file("remote.db")).exists());
+    assert!(elsewhere("remote.db").status.success());
+    assert!(folder.join("remote.db").is_file());
+    drop(server);
+    let old = fs::read_to_string(home.data().join("ledger/ledger.pub")).unwrap();
+    home.json(&["db", "restore", &file("running.db")]);
+    let (said, _) = ends(&home, 1, &["ledger", "verify", "--key", old.trim()]);
+    assert!(said.contains("goes on from it since a restore"), "{said}");
+    assert!(said.contains("ledger.replaced-"), "{said}");
+}
+
+#[test]
 fn the_doctor_leaves_the_environment_of_a_server_to_the_server() {
     let home = Home::new(NOWHERE, "key_env = \"SOME_PROVIDER_KEY\"\n");
     let server = home.serve_under("export SOME_PROVIDER_KEY=x");
@@ -240,4 +277,16 @@ fn the_doctor_names_the_right_cause() {
     fs::write(path, bytes).unwrap();
     let (page, _) = ends(&home, 1, &["doctor"]);
     assert!(page.contains("it is the key of this ledger"), "{page}");
+}
+
+#[test]
+fn what_is_no_backup_is_told_from_a_damaged_database() {
+    let home = Home::new(NOWHERE, "");
+    home.key("one");
+    let text = home.dir.path().join("text").display().to_string();
+    fs::write(&text, "this is no database at all").unwrap();
+    let (_, said) = ends(&home, 2, &["db", "restore", &text]);
+    assert!(said.contains("is no backup that can be put back"), "{said}");
+    let (_, said) = ends(&home, 2, &["db", "restore", "nope.db"]);
+    assert!(said.contains("cannot read the backup `nope.db`"), "{said}");
 }

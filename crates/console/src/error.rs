@@ -98,6 +98,7 @@ impl From<bartizan_store::Error> for Failure {
             Error::Cursor(_)
             | Error::PageLimit { .. }
             | Error::BackupExists { .. }
+            | Error::BackupName { .. }
             | Error::TooLarge { .. } => Self::invalid(message),
             other => Self::failed(&other),
         }

@@ -29,6 +29,10 @@ use crate::{
 /// How long an event waits for a subscription that does not come back.
 const EVENT_DAYS_MAX: u32 = 30;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The folder of backups in the data directory, where the settings name no other.
+const BACKUP_DIR: &str = "backups";
+/// LIMIT: the longest name of a backup, in bytes; file systems take 255.
+const BACKUP_NAME_MAX: usize = 128;
 /// How often a write is tried whose data key is destroyed in the same moment.
 const KEY_TRIES: u32 = 3;
 
@@ -457,6 +461,27 @@ impl Store {
     /// When there is such a file already, or it cannot be written.
     pub async fn backup(&self, to: &Path) -> Result<()> {
         self.0.repository.backup(to).await
+    }
+
+    /// Copies the database into the one folder of backups, under a name; returns the file. For
+    /// those who may ask for a backup, and not for a file anywhere else.
+    ///
+    /// # Errors
+    /// When it is no name but a path, there is such a file already, or it cannot be written.
+    pub async fn backup_named(&self, name: &str) -> Result<PathBuf> {
+        let Inner { settings, dir, .. } = &*self.0;
+        let dir = settings.backup_dir.clone().unwrap_or_else(|| dir.join(BACKUP_DIR));
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let fits = (1..=BACKUP_NAME_MAX).contains(&name.len());
+        if !fits || name.starts_with('.') || !name.chars().all(plain) {
+            let name = bartizan_core::json::clip(name, BACKUP_NAME_MAX).to_owned();
+            return Err(Error::BackupName { name, max: BACKUP_NAME_MAX, dir });
+        }
+        files::make_dir(&dir)?;
+        let file = std::path::absolute(dir.join(name))
+            .map_err(|source| files::failed("find", &dir, source))?;
+        self.backup(&file).await?;
+        Ok(file)
     }
 
     /// Looks for damage in the whole database; empty when there is none.

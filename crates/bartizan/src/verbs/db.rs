@@ -42,6 +42,9 @@ pub(crate) enum Verb {
     /// Read records that `export` wrote. No server may run meanwhile.
     Import { file: PathBuf },
     /// Copy the database into a new file while work goes on. Keys and ledger stay out.
+    ///
+    /// With `--server` it stays on the server's machine, in its folder of backups
+    /// (`store.backup_dir`): then TO is a name without a path.
     Backup { to: PathBuf },
     /// Put a backup in the place of the database. The ledger goes on under a new
     /// origin, whose first entry names the old head.
@@ -82,9 +85,9 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
         Verb::Export { out, clear, tenant } => export(call, out, clear, tenant).await,
         Verb::Import { file } => import(call, file).await,
         Verb::Restore { backup } => restore(call, &backup).await,
-        Verb::Backup { to } => {
-            let to = std::path::absolute(to)?;
-            work(call, "", json!({"work": "backup", "to": to})).await
+        Verb::Backup { to } if call.server.is_some() => {
+            let name = to.display().to_string();
+            work(call, "", json!({"work": "backup", "to": name})).await
         }
         Verb::Backup { to } => backup(call, &std::path::absolute(to)?).await,
         Verb::BeginAnew { yes: true } => {
@@ -194,6 +197,55 @@ async fn export(
         call.out().one(&result, |_| format!("exported to `{}`", file.display()))?;
     }
     Ok(Outcome::Clean)
+}
+
+/// A server writes into its folder of backups alone, so this process puts the file where its
+/// caller wants it, and may put it.
+async fn backup(call: &Call<'_>, to: &Path) -> anyhow::Result<Outcome> {
+    refuse_present(to)?;
+    let random: String = call.cx.random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("unfinished-{random}.db");
+    let api = call.api("db").await?;
+    let done = api.post("/api/v1/database", Some(&json!({"work": "backup", "to": name}))).await;
+    api.close().await?;
+    let mut done = done?;
+    let from = PathBuf::from(cell(&done, "/file"));
+    move_new(&from, to).with_context(|| format!("cannot write `{}`", to.display())).hint(
+        format!("the backup is whole, as `{}`; move it yourself, or remove it", from.display()),
+    )?;
+    if let Some(file) = done.get_mut("file") {
+        *file = json!(to);
+    }
+    call.out().one(&done, sentence)?;
+    Ok(Outcome::Clean)
+}
+
+fn refuse_present(to: &Path) -> anyhow::Result<()> {
+    match std::fs::symlink_metadata(to) {
+        Ok(_) => Err(trouble(
+            format!("`{}` exists already", to.display()),
+            "choose another name, or move it away",
+        )),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Moves a file to a name that nothing has: as it is on one file system, else as a copy of the
+/// owner's alone. A link that waits there is never followed.
+fn move_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    if std::fs::hard_link(from, to).is_err() {
+        let mut source = File::open(from)?;
+        let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+        let copied = std::io::copy(&mut source, &mut copy).and_then(|_| copy.sync_all());
+        if let Err(error) = copied {
+            // Half a copy, made by us.
+            drop(std::fs::remove_file(to));
+            return Err(error);
+        }
+    }
+    let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(dir)?.sync_all()?;
+    std::fs::remove_file(from)
 }
 
 /// Into a new file of the owner's alone, which is whole or not there.

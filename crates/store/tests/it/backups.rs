@@ -161,7 +161,7 @@ async fn what_is_no_good_backup_changes_nothing() {
     for bytes in [Vec::new(), b"no database".to_vec(), broken, cut] {
         fs::write(&backup, bytes).expect("written");
         let error = put_back(&house, &backup).await.expect_err("refused");
-        assert!(matches!(&error, Error::Corrupt { path, .. } if *path == backup), "{error}");
+        assert!(matches!(&error, Error::NoBackup { path, .. } if *path == backup), "{error}");
     }
     fs::write(&backup, newer).expect("written");
     let error = put_back(&house, &backup).await.expect_err("refused");
