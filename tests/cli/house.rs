@@ -244,6 +244,70 @@ fn a_backup_goes_where_its_caller_may_write_and_from_elsewhere_into_one_folder()
 }
 
 #[test]
+fn everything_that_makes_no_sense_is_told_at_once_and_nothing_is_made() {
+    let home = Home::new("ftp://x/", "");
+    let more = "key_file = \"no.key\"\n[routes.chat.rules.GD999]\nmode = \"sometimes\"\n\
+         [routes.two]\nmodels = [\"b\"]\n[[routes.two.targets]]\nurl = \"nowhere\"\n\
+         [policy]\nfile = \"no.cedar\"\n[store.retention.bogus]\ndays = 1\n\
+         [ledger]\norigin = \"https://x y+z\"\n";
+    home.configure("ftp://x/", more);
+    let said = ends(&home, 2, &["serve"]).1;
+    for says in [
+        "`routes.chat.targets.0.url` (`ftp://x/`): it begins with neither",
+        "`routes.two.targets.0.url` (`nowhere`): it begins with neither",
+        "`routes.chat.targets.0.key_file` names `no.key`",
+        "`routes.chat.rules.GD999` is no rule's code",
+        "`routes.chat.rules.GD999.mode` is",
+        "`policy.file` names `no.cedar`",
+        "`store.retention.bogus` is no class of data",
+        "`ledger.origin` is `https://x y+z`",
+        "bartizan.toml:",
+    ] {
+        assert!(said.contains(says), "expected `{says}`:\n{said}");
+    }
+    assert!(!home.data().exists(), "a first start that failed made something");
+    // Not told by the schema, nor by looking at single keys.
+    home.configure(NOWHERE, "key_env = \"NO_SUCH_VARIABLE\"\n");
+    ends(&home, 2, &["serve"]);
+    assert!(!home.data().exists(), "a first start that failed made something");
+}
+
+#[test]
+fn a_bound_of_zero_is_refused() {
+    let home = Home::new(NOWHERE, "");
+    let text = fs::read_to_string(home.config()).unwrap();
+    for (table, key) in
+        [("data", "connections_max"), ("data", "header_ms_max"), ("admin", "connections_max")]
+    {
+        let zero = text.replace(&format!("[{table}]\n"), &format!("[{table}]\n{key} = 0\n"));
+        fs::write(home.config(), zero).unwrap();
+        let (_, said) = ends(&home, 2, &["serve"]);
+        assert!(said.contains(&format!("`{table}.{key}` is 0")), "{said}");
+    }
+}
+
+#[test]
+fn a_reload_names_what_counts_from_the_next_start_on() {
+    let home = Home::new(NOWHERE, "");
+    let server = home.serve();
+    let text = fs::read_to_string(home.config()).unwrap();
+    let wait = |says: &str| {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !home.log().contains(says) {
+            assert!(std::time::Instant::now() < until, "expected `{says}`:\n{}", home.log());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    };
+    let moved = text.replace(&home.data_port.to_string(), &common::free_port().to_string());
+    fs::write(home.config(), &moved).unwrap();
+    server.signal("-HUP");
+    wait("\"keys\":\"data.listen\"");
+    fs::write(home.config(), moved + "[ledger]\norigin = \"a b\"\n").unwrap();
+    server.signal("-HUP");
+    wait("`ledger.origin` is `a b`");
+}
+
+#[test]
 fn the_doctor_leaves_the_environment_of_a_server_to_the_server() {
     let home = Home::new(NOWHERE, "key_env = \"SOME_PROVIDER_KEY\"\n");
     let server = home.serve_under("export SOME_PROVIDER_KEY=x");

@@ -11,6 +11,7 @@ use bartizan_gateway::{
     server::{self, Bounds, Tls},
 };
 use bartizan_store::Store;
+use serde_json::Value;
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{Signal, SignalKind, signal},
@@ -21,7 +22,7 @@ use crate::{
     config::{Config, LogFormat, Sources},
     continuity, lock, notify,
     trouble::Hint,
-    wiring::House,
+    wiring::{self, House},
 };
 
 /// How often counts of refusals are written and old records are swept.
@@ -53,6 +54,7 @@ impl Running {
         let (data_tls, admin_tls) = (Tls::default(), Tls::default());
         data_tls.load(config.data.tls.as_ref())?;
         admin_tls.load(config.admin.tls.as_ref())?;
+        wiring::try_out(config)?;
         let mut house = House::open(config, "serve", cx).await?;
         house.token = house.admin.ensure_token().await?;
         let socket = lock::socket(&config.data_dir);
@@ -200,9 +202,10 @@ async fn sweep(store: &Store, cx: &Cx) {
 
 /// The verb.
 pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<()> {
-    let loaded = Sources::of_process(config_file).load()?;
-    log(&loaded.config)?;
-    let running = Running::start(&loaded.config, cx).await?;
+    let loaded = Sources::of_process(config_file).load_to_serve()?;
+    let config = loaded.config;
+    log(&config)?;
+    let running = Running::start(&config, cx).await?;
     let house = running.house();
     if let Some(token) = &house.token {
         say(&format!("administrator token, shown this once: {}", token.reveal()));
@@ -222,9 +225,21 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
             _ = term.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                let reloaded = Sources::of_process(config_file).load().and_then(|loaded| running.reload(&loaded.config));
+                let read = Sources::of_process(config_file).load_to_serve();
+                let reloaded = read.and_then(|loaded| {
+                    running.reload(&loaded.config)?;
+                    Ok(needs_restart(&config, &loaded.config))
+                });
                 match reloaded {
-                    Ok(()) => tracing::info!("the configuration was read again"),
+                    Ok(keys) => {
+                        tracing::info!("the configuration was read again");
+                        if !keys.is_empty() {
+                            tracing::warn!(
+                                keys = keys.join(", "),
+                                "these keys were changed, and count from the next start on"
+                            );
+                        }
+                    }
                     Err(error) => tracing::error!(error = format!("{error:#}"), "the configuration was refused; the one before stays in force"),
                 }
             }
@@ -233,6 +248,45 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
     notify::tell(notify::STOPPING);
     tracing::info!("stopping: running requests may end");
     running.stop().await
+}
+
+/// What is read at the start only; the last part of a name may be a table.
+const AT_START: &[&str] = &[
+    "data_dir",
+    "data.listen",
+    "data.header_bytes_max",
+    "data.header_ms_max",
+    "data.stall_ms_max",
+    "data.connections_max",
+    "data.drain_ms_max",
+    "admin.listen",
+    "admin.header_bytes_max",
+    "admin.header_ms_max",
+    "admin.connections_max",
+    "net",
+    "store",
+    "ledger",
+    "policy",
+    "log",
+];
+
+/// The keys of which the running server has another value than the file, and keeps it.
+fn needs_restart(running: &Config, read: &Config) -> Vec<String> {
+    let value = |config: &Config| serde_json::to_value(config).unwrap_or_default();
+    let (old, new) = (value(running), value(read));
+    let mut changed = Vec::new();
+    for key in AT_START {
+        let pointer = format!("/{}", key.replace('.', "/"));
+        match (old.pointer(&pointer), new.pointer(&pointer)) {
+            (Some(Value::Object(old)), Some(Value::Object(new))) => {
+                let differ = new.iter().filter(|(name, value)| old.get(*name) != Some(*value));
+                changed.extend(differ.map(|(name, _)| format!("{key}.{name}")));
+            }
+            (old, new) if old != new => changed.push((*key).to_owned()),
+            _ => {}
+        }
+    }
+    changed
 }
 
 fn on(kind: SignalKind) -> anyhow::Result<Signal> {
@@ -275,5 +329,26 @@ async fn serve_socket(listener: UnixListener, router: Router, stop: Cancellation
         axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
     if let Err(error) = served.await {
         tracing::error!(%error, "the local socket is not served any more");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_from_the_next_start_on_is_named() {
+        let running = Config::default();
+        let mut read = running.clone();
+        assert_eq!(needs_restart(&running, &read), Vec::<String>::new());
+        read.data.body_bytes_max += 1;
+        assert_eq!(needs_restart(&running, &read), Vec::<String>::new());
+        read.data.listen = "127.0.0.1:1".to_owned();
+        read.ledger.origin = "another".to_owned();
+        read.store.backup_dir = Some("elsewhere".into());
+        assert_eq!(
+            needs_restart(&running, &read),
+            ["data.listen", "store.backup_dir", "ledger.origin"]
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context as _;
 use bartizan_console::{Admin, Secret};
 use bartizan_core::Cx;
-use bartizan_gateway::{Gateway, Parts};
+use bartizan_gateway::{Gateway, Parts, routes::Live};
 use bartizan_guard::Guard;
 use bartizan_ledger::{Ledger, Recovery};
 use bartizan_net::{Client, Settings};
@@ -88,12 +88,25 @@ impl House {
     }
 }
 
-fn gateway(config: &Config, store: Store, ledger: Ledger, cx: &Cx) -> anyhow::Result<Arc<Gateway>> {
+/// Tries everything of a configuration that can be refused, before anything is made.
+pub(crate) fn try_out(config: &Config) -> anyhow::Result<()> {
+    let (client, _) = outward(config)?;
+    Live::new(config.gateway(), &client)?;
+    Ok(())
+}
+
+/// The way out, and the policies.
+fn outward(config: &Config) -> anyhow::Result<(Client, Authorizer)> {
     let net = Settings { allow: config.net.allow.clone(), ca_file: config.net.ca_file.clone() };
     let client = Client::new(&net).context("cannot set up the way out (`net`)")?;
     let policies = config.policy.file.as_deref().map(read).transpose()?.unwrap_or_default();
     let authorizer =
         Authorizer::new(&policies).context("cannot use the policies (`policy.file`)")?;
+    Ok((client, authorizer))
+}
+
+fn gateway(config: &Config, store: Store, ledger: Ledger, cx: &Cx) -> anyhow::Result<Arc<Gateway>> {
+    let (client, authorizer) = outward(config)?;
     let parts =
         Parts { cx: cx.clone(), store, ledger, guard: Arc::new(Guard::new()), client, authorizer };
     Ok(Gateway::new(parts, config.gateway())?)
