@@ -3,6 +3,7 @@
 mod admin_token;
 mod approvals;
 mod db;
+mod decisions;
 mod doctor;
 mod guard;
 mod keys;
@@ -62,6 +63,8 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Approvals(approvals::Verb),
     #[command(subcommand)]
+    Decisions(decisions::Verb),
+    #[command(subcommand)]
     Guard(guard::Verb),
     #[command(subcommand)]
     Ledger(ledger::Verb),
@@ -78,7 +81,11 @@ impl Verb {
     /// Whether it works through administration, wherever that is.
     fn administers(&self) -> bool {
         match self {
-            Self::Keys(_) | Self::Routes | Self::Approvals(_) | Self::AdminToken => true,
+            Self::Keys(_)
+            | Self::Routes
+            | Self::Approvals(_)
+            | Self::Decisions(_)
+            | Self::AdminToken => true,
             Self::Ledger(verb) => verb.administers(),
             Self::Db(verb) => verb.administers(),
             Self::Serve | Self::Demo(_) | Self::Doctor(_) | Self::Guard(_) | Self::Reference(_) => {
@@ -136,6 +143,7 @@ pub(crate) async fn run(cli: Cli, cx: &Cx) -> anyhow::Result<Outcome> {
         Verb::Keys(verb) => keys::run(&call, verb).await,
         Verb::Routes => routes::run(&call).await,
         Verb::Approvals(verb) => approvals::run(&call, verb).await,
+        Verb::Decisions(verb) => decisions::run(&call, verb).await,
         Verb::Guard(verb) => guard::run(&call, verb),
         Verb::Ledger(verb) => ledger::run(&call, verb).await,
         Verb::Db(verb) => db::run(&call, verb).await,

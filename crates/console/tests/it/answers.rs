@@ -88,7 +88,14 @@ async fn approvals(tour: &mut Tour) {
     }
     let pending = tour.get("/api/v1/approvals", "/api/v1/approvals?state=pending").await;
     for (place, decision) in [(0, "approve"), (1, "deny")] {
-        let path = format!("/api/v1/approvals/{}/decision", pending[place]["id"].as_str().unwrap());
+        let path = format!("/api/v1/approvals/{}", pending[place]["id"].as_str().unwrap());
+        let shown = tour.get("/api/v1/approvals/{id}", &path).await;
+        assert_eq!(shown["approval"], pending[place]);
+        assert!(
+            shown["request"]["id"].is_string() && shown["request"]["text"].is_object(),
+            "{shown}"
+        );
+        let path = format!("{path}/decision");
         tour.post("/api/v1/approvals/{id}/decision", &path, &json!({"decision": decision})).await;
     }
     let approved = pending[0]["subject"].as_str().unwrap().to_owned();
