@@ -308,6 +308,37 @@ fn a_reload_names_what_counts_from_the_next_start_on() {
 }
 
 #[test]
+fn a_key_that_makes_no_sense_is_refused_and_an_expired_one_shown_as_such() {
+    let home = Home::new(NOWHERE, "");
+    let refused = || {
+        for (args, says) in [
+            (&["keys", "create", " "][..], "blank"),
+            (&["keys", "create", "a", "--route", "nope"], "there is no route `nope`"),
+            (&["keys", "create", "a", "--expires-at", "2020-01-01T00:00:00Z"], "is past"),
+        ] {
+            let (_, said) = ends(&home, 2, args);
+            assert!(said.contains(says), "{said}");
+        }
+    };
+    refused();
+    let server = home.serve();
+    refused();
+    let soon = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let soon =
+        bartizan_core::Timestamp::from_millis(i64::try_from(soon.as_millis()).unwrap() + 1500);
+    ends(
+        &home,
+        0,
+        &["keys", "create", "short", "--route", "chat", "--expires-at", &soon.to_string()],
+    );
+    assert!(ends(&home, 0, &["keys", "list"]).0.contains("active"));
+    // It ends by the clock alone.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(ends(&home, 0, &["keys", "list"]).0.contains("expired"));
+    drop(server);
+}
+
+#[test]
 fn who_approves_sees_what() {
     let model = Model::new(|_, body| say("hello", body));
     let home = Home::new(&model.url(), "[routes.chat.rules.GD001]\naction = \"hold\"\n");

@@ -268,9 +268,42 @@ fn verify(call: &Call<'_>, args: &Verify) -> anyhow::Result<Outcome> {
             "root": head.map(|head| STANDARD.encode(head.root)), "problems": report.problems, "torn": report.torn,
             "cosigned": report.cosigned, "not_authenticated": report.ignored,
         });
-        out.one(&result, |_| sentence(dir, &report, args.key.is_none()))?;
+        let follows = args.key.as_ref().filter(|_| !report.is_intact());
+        let follows = follows.and_then(|_| follows_another(dir, &log.to_string()));
+        out.one(&result, |_| {
+            let mut said = sentence(dir, &report, args.key.is_none());
+            if let Some(follows) = &follows {
+                said.push_str("\n  ");
+                said.push_str(follows);
+            }
+            said
+        })?;
     }
     Ok(worst)
+}
+
+/// What is to be said when the key is of a log that this one goes on from, after a restore.
+fn follows_another(dir: &Path, key: &str) -> Option<String> {
+    let name = |key: &str| key.split('+').next().unwrap_or_default().trim().to_owned();
+    let (old, own) = (name(key), name(&std::fs::read_to_string(dir.join("ledger.pub")).ok()?));
+    let base = old.split("/restored-").next()?;
+    if old == own || !own.starts_with(&format!("{base}/restored-")) {
+        return None;
+    }
+    let beside = dir.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let kept: Vec<String> = std::fs::read_dir(beside)
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("ledger.replaced-"))
+        .map(|entry| format!("`{}`", entry.path().display()))
+        .collect();
+    let kept = match kept.is_empty() {
+        true => "where you keep it".to_owned(),
+        false => kept.join(" or "),
+    };
+    Some(format!(
+        "the key is of the log `{old}`; this one, `{own}`, goes on from it since a restore, and its entry 0 names the old log's head. The key verifies the old part, {kept}, whose last entry names the key of the next"
+    ))
 }
 
 fn sentence(dir: &Path, report: &verify::Report, own_key: bool) -> String {
