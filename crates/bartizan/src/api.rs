@@ -227,12 +227,14 @@ fn answer(status: StatusCode, body: &[u8]) -> anyhow::Result<Value> {
         .and_then(Value::as_str)
         .or(value.as_str())
         .unwrap_or("it failed");
-    let hint = if status == StatusCode::INTERNAL_SERVER_ERROR {
-        "`bartizan doctor` explains the state of the installation"
-    } else {
-        "`--help` shows what the verb takes"
-    };
-    Err(trouble(message, hint))
+    // Where the message itself says what is wrong, there is nothing to add.
+    Err(match status {
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            trouble(message, "`bartizan doctor` explains the state of the installation")
+        }
+        StatusCode::BAD_REQUEST => trouble(message, "`--help` shows what the verb takes"),
+        _ => anyhow::anyhow!("{message}"),
+    })
 }
 
 /// A text as a part of a path or a query.

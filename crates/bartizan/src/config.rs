@@ -5,6 +5,7 @@
 mod layers;
 mod problem;
 mod schema;
+mod sense;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -239,6 +240,15 @@ impl Sources {
 
     /// Reads, checks and merges.
     pub(crate) fn load(&self) -> anyhow::Result<Loaded> {
+        self.load_with(false)
+    }
+
+    /// The same for a server: the files that are named must be there, too.
+    pub(crate) fn load_to_serve(&self) -> anyhow::Result<Loaded> {
+        self.load_with(true)
+    }
+
+    fn load_with(&self, files: bool) -> anyhow::Result<Loaded> {
         let (file, mut tree) = self.read()?;
         let schema = Schema::of::<Config>();
         let mut problems = Vec::new();
@@ -248,15 +258,12 @@ impl Sources {
             }
         }
         problems.extend(problem::check(&tree, schema.root()));
+        problems.extend(sense::check(&tree, files));
         if !problems.is_empty() {
             return refuse(problems);
         }
         let config: Config = serde_path_to_error::deserialize(tree.to_json())
             .or_else(|error| refuse(vec![unread(&tree, &error)]))?;
-        let problems = addresses(&config, &tree);
-        if !problems.is_empty() {
-            return refuse(problems);
-        }
         Ok(Loaded { config, file, tree })
     }
 
@@ -327,23 +334,6 @@ fn refuse<T>(problems: Vec<Problem>) -> anyhow::Result<T> {
     let wrong = Wrong { problems };
     let hint = wrong.hint();
     Err(wrong).hint(hint)
-}
-
-/// Addresses to listen on that cannot be any.
-fn addresses(config: &Config, tree: &Tree) -> Vec<Problem> {
-    let listeners = [("data", &config.data.listen), ("admin", &config.admin.listen)];
-    let wrong = listeners.into_iter().filter(|(_, text)| !is_address(text));
-    wrong
-        .map(|(table, text)| Problem {
-            origin: tree.origin_of(&[table.to_owned(), "listen".to_owned()]),
-            key: Some(format!("{table}.listen")),
-            what: format!(
-                "is `{}`: expected an address with a port, such as `127.0.0.1:8480`",
-                crate::output::printable(bartizan_core::json::clip(text, 60))
-            ),
-            hint: None,
-        })
-        .collect()
 }
 
 /// `127.0.0.1:8480`, `[::1]:8480`, `localhost:8480`.

@@ -1,6 +1,8 @@
 //! The demonstration's protection: the real gateway, on loopback, with a directory of
 //! its own that goes with it.
 
+use std::os::unix::fs::DirBuilderExt;
+
 use bartizan_core::Cx;
 use bartizan_gateway::{
     config::{LimitConfig, RouteConfig},
@@ -55,7 +57,7 @@ impl Protection for House {
             .fold("bartizan-demo-".to_owned(), |name, byte| format!("{name}{byte:02x}"));
         let home = Home(std::env::temp_dir().join(name));
         // The provider's key comes from a file, as an operator would give it.
-        std::fs::create_dir_all(&home.0)?;
+        std::fs::DirBuilder::new().mode(0o700).create(&home.0)?;
         let key_file = home.0.join("provider.key");
         std::fs::write(&key_file, &wanted.upstream_key)?;
         let mut config = config(wanted, key_file);

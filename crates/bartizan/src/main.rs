@@ -2,6 +2,7 @@
 
 mod api;
 mod config;
+mod continuity;
 mod demo;
 mod demo_house;
 mod doctor;

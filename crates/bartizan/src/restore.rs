@@ -25,7 +25,7 @@ use serde::Serialize;
 use crate::{config::Config, trouble::Hint};
 
 /// Where the new ledger waits, beside the old one.
-const NEXT: &str = "ledger.next";
+pub(crate) const NEXT: &str = "ledger.next";
 
 /// What was done.
 #[derive(Debug, Serialize)]
@@ -51,10 +51,11 @@ pub(crate) async fn restore(config: &Config, backup: &Path, cx: &Cx) -> anyhow::
     let next = config.data_dir.join(NEXT);
     remove(&next)?;
     if !config.ledger_dir().exists() {
+        // A backup that is refused begins no ledger, which would tell of a database.
+        let restored = put_back(config, backup, cx).await?;
         let ledger = open(&config.ledger_dir(), &config.ledger.origin, cx)?;
         let (head, key) = (ledger.head(), ledger.verifier().to_string());
         drop(ledger);
-        let restored = put_back(config, backup, cx).await?;
         return Ok(done(backup, restored, (None, None), (head.origin, key)));
     }
     let old = open(&config.ledger_dir(), &config.ledger.origin, cx).hint(
@@ -103,19 +104,19 @@ async fn put_back(config: &Config, backup: &Path, cx: &Cx) -> anyhow::Result<Res
     Ok(bartizan_store::restore(&config.store, backup, &config.data_dir, cx).await?)
 }
 
-fn open(dir: &Path, origin: &str, cx: &Cx) -> anyhow::Result<Ledger> {
+pub(crate) fn open(dir: &Path, origin: &str, cx: &Cx) -> anyhow::Result<Ledger> {
     let settings = Settings { origin: origin.to_owned(), previous: None, key: None };
     Ok(Ledger::open(dir, &settings, cx)?.0)
 }
 
 /// `base/restored-MILLISECONDS`; a second restore replaces the first one's mark.
-fn next_origin(old: &Head, cx: &Cx) -> String {
+pub(crate) fn next_origin(old: &Head, cx: &Cx) -> String {
     let base = old.origin.split("/restored-").next().unwrap_or(&old.origin);
     format!("{base}/restored-{}", cx.now().millis())
 }
 
 /// Removes a new ledger that was never put in force.
-fn remove(dir: &Path) -> anyhow::Result<()> {
+pub(crate) fn remove(dir: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove `{}`", dir.display()))
@@ -206,6 +207,16 @@ mod tests {
         let ledger = open(&config.ledger_dir(), "", &cx).expect("still there");
         assert_eq!(ledger.head().origin, "test.example/log");
         assert_eq!(ledger.entry(1).expect("an entry")["kind"], "admin.database.restore");
+    }
+
+    #[tokio::test]
+    async fn a_bad_backup_begins_no_ledger() {
+        let Site { _home, config, cx, .. } = site().await;
+        fs::remove_dir_all(config.ledger_dir()).expect("removed");
+        let bad = config.data_dir.join("bad.db");
+        fs::write(&bad, b"no database").expect("written");
+        restore(&config, &bad, &cx).await.expect_err("is refused");
+        assert!(!config.ledger_dir().exists());
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use bartizan_gateway::{
     server::{self, Bounds, Tls},
 };
 use bartizan_store::Store;
+use serde_json::Value;
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{Signal, SignalKind, signal},
@@ -19,13 +20,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, Loaded, LogFormat, Sources},
-    lock, notify,
+    continuity, lock, notify,
     trouble::Hint,
-    wiring::House,
+    wiring::{self, House},
 };
 
 /// How often counts of refusals are written and old records are swept.
 const TICK: Duration = Duration::from_secs(15);
+/// How often the database is told how far the ledger is: what is cut off unnoticed is at most
+/// what was added since.
+const REMEMBER_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// A server that runs in this process.
@@ -50,6 +54,7 @@ impl Running {
         let (data_tls, admin_tls) = (Tls::default(), Tls::default());
         data_tls.load(config.data.tls.as_ref())?;
         admin_tls.load(config.admin.tls.as_ref())?;
+        wiring::try_out(config)?;
         let mut house = House::open(config, "serve", cx).await?;
         house.begin(config, admin.local_addr()?).await?;
         let socket = lock::socket(&config.data_dir);
@@ -107,6 +112,28 @@ impl Running {
         )));
         let api = bartizan_console::router(&self.house.admin, Trust::Local);
         self.tasks.push(tokio::spawn(serve_socket(local, api, stop.clone())));
+        let (remembering, log, sooner) = (gateway.clone(), self.house.log, stop.clone());
+        self.tasks.push(tokio::spawn(async move {
+            let mut tick = tokio::time::interval(REMEMBER_EVERY);
+            let mut size = 0;
+            loop {
+                tokio::select! {
+                    () = sooner.cancelled() => return,
+                    _ = tick.tick() => {}
+                }
+                let now = remembering.ledger.head().size;
+                if now == size {
+                    continue;
+                }
+                match continuity::remember(&remembering.store, &remembering.ledger, log).await {
+                    Ok(()) => size = now,
+                    Err(error) => tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the database could not be told how far the ledger is"
+                    ),
+                }
+            }
+        }));
         let (store, cx, stop) = (gateway.store.clone(), gateway.cx.clone(), stop.clone());
         let (starting, sooner) = (gateway.clone(), stop.clone());
         let began = When::Starting(self.house.recovery.size);
@@ -177,9 +204,10 @@ async fn sweep(store: &Store, cx: &Cx) {
 
 /// The verb.
 pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<()> {
-    let loaded = Sources::of_process(config_file).load()?;
-    log(&loaded.config)?;
-    let running = Running::start(&loaded.config, cx).await?;
+    let loaded = Sources::of_process(config_file).load_to_serve()?;
+    let config = &loaded.config;
+    log(config)?;
+    let running = Running::start(config, cx).await?;
     let house = running.house();
     house.admin.set_settings(loaded.settings());
     if let Some(token) = &house.token {
@@ -203,9 +231,21 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
             _ = term.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                let reloaded = Sources::of_process(config_file).load().and_then(|loaded| running.reload(&loaded));
+                let read = Sources::of_process(config_file).load_to_serve();
+                let reloaded = read.and_then(|now| {
+                    running.reload(&now)?;
+                    Ok(needs_restart(config, &now.config))
+                });
                 match reloaded {
-                    Ok(()) => tracing::info!("the configuration was read again"),
+                    Ok(keys) => {
+                        tracing::info!("the configuration was read again");
+                        if !keys.is_empty() {
+                            tracing::warn!(
+                                keys = keys.join(", "),
+                                "these keys were changed, and count from the next start on"
+                            );
+                        }
+                    }
                     Err(error) => tracing::error!(error = format!("{error:#}"), "the configuration was refused; the one before stays in force"),
                 }
             }
@@ -214,6 +254,45 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
     notify::tell(notify::STOPPING);
     tracing::info!("stopping: running requests may end");
     running.stop().await
+}
+
+/// What is read at the start only; the last part of a name may be a table.
+const AT_START: &[&str] = &[
+    "data_dir",
+    "data.listen",
+    "data.header_bytes_max",
+    "data.header_ms_max",
+    "data.stall_ms_max",
+    "data.connections_max",
+    "data.drain_ms_max",
+    "admin.listen",
+    "admin.header_bytes_max",
+    "admin.header_ms_max",
+    "admin.connections_max",
+    "net",
+    "store",
+    "ledger",
+    "policy",
+    "log",
+];
+
+/// The keys of which the running server has another value than the file, and keeps it.
+fn needs_restart(running: &Config, read: &Config) -> Vec<String> {
+    let value = |config: &Config| serde_json::to_value(config).unwrap_or_default();
+    let (old, new) = (value(running), value(read));
+    let mut changed = Vec::new();
+    for key in AT_START {
+        let pointer = format!("/{}", key.replace('.', "/"));
+        match (old.pointer(&pointer), new.pointer(&pointer)) {
+            (Some(Value::Object(old)), Some(Value::Object(new))) => {
+                let differ = new.iter().filter(|(name, value)| old.get(*name) != Some(*value));
+                changed.extend(differ.map(|(name, _)| format!("{key}.{name}")));
+            }
+            (old, new) if old != new => changed.push((*key).to_owned()),
+            _ => {}
+        }
+    }
+    changed
 }
 
 fn on(kind: SignalKind) -> anyhow::Result<Signal> {
@@ -256,5 +335,26 @@ async fn serve_socket(listener: UnixListener, router: Router, stop: Cancellation
         axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
     if let Err(error) = served.await {
         tracing::error!(%error, "the local socket is not served any more");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_from_the_next_start_on_is_named() {
+        let running = Config::default();
+        let mut read = running.clone();
+        assert_eq!(needs_restart(&running, &read), Vec::<String>::new());
+        read.data.body_bytes_max += 1;
+        assert_eq!(needs_restart(&running, &read), Vec::<String>::new());
+        read.data.listen = "127.0.0.1:1".to_owned();
+        read.ledger.origin = "another".to_owned();
+        read.store.backup_dir = Some("elsewhere".into());
+        assert_eq!(
+            needs_restart(&running, &read),
+            ["data.listen", "store.backup_dir", "ledger.origin"]
+        );
     }
 }

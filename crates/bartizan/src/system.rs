@@ -1,11 +1,6 @@
-//! The real clock and the system's randomness, which reach the rest in a [`Cx`]; and
-//! folders for a while.
+//! The real clock and the system's randomness, which reach the rest in a [`Cx`].
 
 use std::{
-    fs::DirBuilder,
-    io,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -46,34 +41,6 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// A folder of the owner's alone among the system's temporary files; it goes with its value.
-#[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
-
-impl Scratch {
-    pub(crate) fn new(cx: &Cx) -> io::Result<Self> {
-        let name = cx
-            .random::<8>()
-            .iter()
-            .fold("bartizan-".to_owned(), |name, byte| format!("{name}{byte:02x}"));
-        let path = std::env::temp_dir().join(name);
-        DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "a temporary folder stays behind");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,17 +50,5 @@ mod tests {
         let cx = cx();
         assert!(cx.now().millis() > 1_767_225_600_000, "the clock stands before 2026");
         assert_ne!(cx.random::<16>(), cx.random::<16>());
-    }
-
-    #[test]
-    fn a_scratch_folder_is_private_and_goes() {
-        use std::os::unix::fs::PermissionsExt;
-        let scratch = Scratch::new(&cx()).expect("made");
-        let path = scratch.path().to_owned();
-        std::fs::write(path.join("file"), "x").expect("written");
-        let mode = std::fs::metadata(&path).expect("is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        drop(scratch);
-        assert!(!path.exists());
     }
 }

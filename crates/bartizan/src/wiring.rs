@@ -5,14 +5,14 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context as _;
 use bartizan_console::{Admin, Secret};
 use bartizan_core::Cx;
-use bartizan_gateway::{Gateway, Parts};
+use bartizan_gateway::{Gateway, Parts, routes::Live};
 use bartizan_guard::Guard;
 use bartizan_ledger::{Ledger, Recovery};
 use bartizan_net::{Client, Settings};
 use bartizan_policy::Authorizer;
 use bartizan_store::{Class, Store};
 
-use crate::{config::Config, lock::DirectoryLock, restore, trouble::Hint};
+use crate::{config::Config, continuity, lock::DirectoryLock, restore, trouble::Hint};
 
 /// Every class of records, of every room.
 static CLASSES: std::sync::LazyLock<Vec<&'static Class>> = std::sync::LazyLock::new(|| {
@@ -34,6 +34,8 @@ pub(crate) struct House {
     /// The one-time link to make the first account, while there is none.
     pub(crate) first_link: Option<String>,
     client: Client,
+    /// The ledger's name in the database's memory.
+    pub(crate) log: [u8; 32],
     // Given up last, when everything else is closed.
     _lock: DirectoryLock,
 }
@@ -43,18 +45,31 @@ impl House {
     pub(crate) async fn open(config: &Config, verb: &str, cx: &Cx) -> anyhow::Result<Self> {
         let lock = DirectoryLock::take(&config.data_dir, verb)?;
         Ledger::refuse_newer(&config.ledger_dir())?;
+        continuity::database_is_there(config)?;
         let store = Store::open(&config.store, &config.data_dir, classes(), cx).await?;
         restore::finish(config)?;
+        continuity::ledger_is_there(config, &store).await?;
         let settings = bartizan_ledger::Settings {
             origin: config.ledger.origin.clone(),
             previous: None,
             key: None,
         };
         let (ledger, recovery) = Ledger::open(&config.ledger_dir(), &settings, cx)?;
-        let client = client(config)?;
-        let gateway = gateway(config, store, ledger, client.clone(), cx)?;
+        let origin = ledger.head().origin;
+        if origin.split("/restored-").next() != Some(config.ledger.origin.as_str()) {
+            tracing::warn!(
+                origin,
+                configured = config.ledger.origin,
+                "the ledger keeps the name that it began with; `ledger.origin` counts when a ledger begins"
+            );
+        }
+        let log = continuity::agree(config, &store, &ledger).await?;
+        let (client, authorizer) = outward(config)?;
+        let (cx, guard) = (cx.clone(), Arc::new(Guard::new()));
+        let parts = Parts { cx, store, ledger, guard, client: client.clone(), authorizer };
+        let gateway = Gateway::new(parts, config.gateway())?;
         let admin = Admin::new(gateway, config.console(&config.admin.listen, client.clone()))?;
-        Ok(Self { admin, recovery, token: None, first_link: None, client, _lock: lock })
+        Ok(Self { admin, recovery, token: None, first_link: None, client, log, _lock: lock })
     }
 
     /// Makes what only a server needs, which listens at `admin`: the token, and the link
@@ -76,9 +91,22 @@ impl House {
         Ok(())
     }
 
+    /// Lets the database remember how far the ledger is.
+    pub(crate) async fn remember_ledger(&self) -> anyhow::Result<()> {
+        let Gateway { store, ledger, .. } = &*self.admin.gateway;
+        continuity::remember(store, ledger, self.log).await
+    }
+
     /// Finishes what is being written.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         self.admin.gateway.write_refusals(true);
+        if let Err(error) = self.remember_ledger().await {
+            // What it remembers from before is true as well.
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "the database could not be told how far the ledger is"
+            );
+        }
         self.admin.gateway.store.close().await?;
         // The ledger moves its journal into tiles when its last handle goes, which takes a moment.
         tokio::task::spawn_blocking(move || drop(self)).await?;
@@ -86,24 +114,21 @@ impl House {
     }
 }
 
-fn client(config: &Config) -> anyhow::Result<Client> {
-    let net = Settings { allow: config.net.allow.clone(), ca_file: config.net.ca_file.clone() };
-    Client::new(&net).context("cannot set up the way out (`net`)")
+/// Tries everything of a configuration that can be refused, before anything is made.
+pub(crate) fn try_out(config: &Config) -> anyhow::Result<()> {
+    let (client, _) = outward(config)?;
+    Live::new(config.gateway(), &client)?;
+    Ok(())
 }
 
-fn gateway(
-    config: &Config,
-    store: Store,
-    ledger: Ledger,
-    client: Client,
-    cx: &Cx,
-) -> anyhow::Result<Arc<Gateway>> {
+/// The way out, and the policies.
+fn outward(config: &Config) -> anyhow::Result<(Client, Authorizer)> {
+    let net = Settings { allow: config.net.allow.clone(), ca_file: config.net.ca_file.clone() };
+    let client = Client::new(&net).context("cannot set up the way out (`net`)")?;
     let policies = config.policy.file.as_deref().map(read).transpose()?.unwrap_or_default();
     let authorizer =
         Authorizer::new(&policies).context("cannot use the policies (`policy.file`)")?;
-    let parts =
-        Parts { cx: cx.clone(), store, ledger, guard: Arc::new(Guard::new()), client, authorizer };
-    Ok(Gateway::new(parts, config.gateway())?)
+    Ok((client, authorizer))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

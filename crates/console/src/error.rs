@@ -120,6 +120,7 @@ impl From<bartizan_store::Error> for Failure {
             | Error::Values { .. }
             | Error::Steps { .. }
             | Error::BackupExists { .. }
+            | Error::BackupName { .. }
             | Error::TooLarge { .. } => Self::invalid(message),
             other => Self::failed(&other),
         }

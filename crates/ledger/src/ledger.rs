@@ -153,6 +153,13 @@ impl Ledger {
         Self::open_on(Arc::new(RealDisk), dir, settings, Tuning::default(), cx)
     }
 
+    /// Whether the folder holds a ledger, or what is left of one.
+    pub fn is_there(dir: &Path) -> bool {
+        [state::CHECKPOINT, journal::FILE, state::PUBLIC, keys::KEY]
+            .iter()
+            .any(|name| std::fs::metadata(dir.join(name)).is_ok_and(|file| file.len() > 0))
+    }
+
     /// For whoever opens other things first: nothing of an installation is to change when
     /// its ledger was written by a newer version.
     ///
@@ -337,8 +344,12 @@ impl Ledger {
         proof::consistency(&self.0.shared.source(), old, new)
     }
 
-    /// The root when the tree had so many entries; none when it never had.
-    fn root_at(&self, size: u64) -> Result<Option<Hash>, Error> {
+    /// The root when the tree had so many entries; none when it never had. That of one entry
+    /// names the log: no other begins with the same entry.
+    ///
+    /// # Errors
+    /// When the files cannot be read, or are not what was signed.
+    pub fn root_at(&self, size: u64) -> Result<Option<Hash>, Error> {
         match size {
             0 => Ok(Some(tree::empty())),
             size if size > self.head().size => Ok(None),

@@ -30,6 +30,9 @@ pub struct StoreSettings {
     /// The environment variable that holds the master key: 64 hexadecimal digits; several,
     /// separated by commas, while a rotation goes on, the new one first. It goes before the file.
     pub master_key_env: Option<String>,
+    /// The folder of backups, on this machine: whoever administers from elsewhere names a file in
+    /// it, and can make none anywhere else. When absent, it is `backups` in the data directory.
+    pub backup_dir: Option<PathBuf>,
     /// How long each class of data rests, where it is not the default of the class.
     pub retention: BTreeMap<String, RetentionSettings>,
 }

@@ -13,7 +13,7 @@ use proptest::{
 };
 
 use crate::{
-    Class, Counts, Order, Retention, Step, Steps, facets,
+    Class, Counts, LogHead, Order, Retention, Step, Steps, facets,
     repository::{
         CountQuery, Expired, KeyId, Merged, NewRow, OutboxRow, Place, Repository, Row, RowQuery,
         Sealed, WrappedKey, Written,
@@ -47,10 +47,27 @@ pub(crate) async fn all<F: Future<Output = Repo>>(open: impl Fn() -> F) {
     expiry_by_age_and_by_size(open().await).await;
     a_destroyed_key_takes_no_more_rows(open().await).await;
     the_first_data_key_stays(open().await).await;
+    heads_of_logs_are_remembered_one_a_log(open().await).await;
     events_wait_for_every_subscription(open().await).await;
     events_and_rows_come_together(open().await).await;
     a_copy_holds_what_was_there(open().await).await;
     closed_is_closed(open().await).await;
+}
+
+async fn heads_of_logs_are_remembered_one_a_log(repo: Repo) {
+    let head = |log: u8, size| LogHead {
+        log: [log; 32],
+        origin: format!("log-{log}"),
+        size,
+        root: [log ^ 1; 32],
+    };
+    assert_eq!(repo.log_heads().await.expect("read"), []);
+    for head in [head(2, 3), head(1, 7), head(2, 9)] {
+        repo.remember_log_head(&head).await.expect("remembered");
+    }
+    assert_eq!(repo.log_heads().await.expect("read"), [head(1, 7), head(2, 9)]);
+    repo.forget_log_head(&[1; 32]).await.expect("forgotten");
+    assert_eq!(repo.log_heads().await.expect("read"), [head(2, 9)]);
 }
 
 fn cx() -> (Cx, Arc<sim::ManualClock>) {

@@ -117,6 +117,14 @@ pub enum Error {
         "the database is `{place}`: back it up with PostgreSQL's own tools (`pg_dump`), or carry its records away with `bartizan db export`"
     )]
     BackupElsewhere { place: String },
+    #[error(
+        "`{path}` is no backup that can be put back ({detail}); nothing was changed: name another"
+    )]
+    NoBackup { path: PathBuf, detail: String },
+    #[error(
+        "`{name}` cannot name a backup: expected 1 to {max} characters of a-z, A-Z, 0-9, `.`, `_` and `-`, not beginning with `.`; backups go into `{dir}`"
+    )]
+    BackupName { name: String, max: usize, dir: PathBuf },
     #[error("`{path}` exists already; choose another name, or move it away")]
     BackupExists { path: PathBuf },
 }

@@ -50,8 +50,7 @@ pub(crate) fn sync_dir(path: &Path) -> Result<()> {
 
 /// Makes the directory if it is missing, and finds out whether it can be written.
 pub(crate) fn prepare_dir(dir: &Path) -> Result<()> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| failed("make the directory", dir, source))?;
+    make_dir(dir)?;
     let probe = dir.join(format!(".write-test-{}", std::process::id()));
     let written = private(&probe).and_then(|file| file.sync_all());
     let removed = fs::remove_file(&probe);
@@ -61,6 +60,17 @@ pub(crate) fn prepare_dir(dir: &Path) -> Result<()> {
 /// Opens a file for writing; it is made for its owner only when it is missing.
 pub(crate) fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+/// Makes a file for its owner only; what is there, be it a link to nowhere, is in the way.
+pub(crate) fn new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Makes a folder for its owner only, where it is missing.
+pub(crate) fn make_dir(dir: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| failed("make the directory", dir, source))
 }
 
 /// The error that says what kept a file from being written.

@@ -54,6 +54,7 @@ mod facets;
 mod files;
 mod hex;
 mod limits;
+mod log_head;
 mod portable;
 mod postgres;
 mod query;
@@ -72,13 +73,14 @@ pub use limits::{
     Budget, Exceeded, Limits, LimitsClock, MemoryLimits, Reason, RedisLimits, RedisOptions,
     Reservation, SLOTS,
 };
+pub use log_head::LogHead;
 pub use portable::{ExportOptions, Exported, Imported, Sealing};
 pub use query::{
     Counting, Counts, Cursor, FacetCounts, Order, PAGE_RECORDS_MAX, Page, Query, STEPS_MAX, Step,
     StepCount, StepCounts, Steps, VALUES_MAX,
 };
 pub use record::Record;
-pub use store::{NewMasterKey, Restored, Store, Swept, look, restore};
+pub use store::{NewMasterKey, Restored, Store, Swept, look, look_in, restore};
 
 /// The database's file in the data directory.
 pub const DATABASE_FILE: &str = sqlite::FILE;

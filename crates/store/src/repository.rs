@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt, path::Path};
 use async_trait::async_trait;
 use bartizan_core::{Id, Timestamp};
 
-use crate::{Class, Counts, Order, Result, Steps};
+use crate::{Class, Counts, LogHead, Order, Result, Steps};
 
 /// Names one data key; a tenant that was erased and came back has another.
 pub(crate) type KeyId = [u8; 16];
@@ -205,6 +205,13 @@ pub(crate) trait Repository: Send + Sync + fmt::Debug {
     async fn rewrap(&self, key: &WrappedKey) -> Result<()>;
     /// Destroys a tenant's data key and removes all that it has. Returns how many records.
     async fn erase(&self, tenant: &str, now: Timestamp) -> Result<u64>;
+
+    /// The heads of logs that are remembered.
+    async fn log_heads(&self) -> Result<Vec<LogHead>>;
+    /// Remembers a head in the place of the one before of the same log. A loss of power may
+    /// bring that one back.
+    async fn remember_log_head(&self, head: &LogHead) -> Result<()>;
+    async fn forget_log_head(&self, log: &[u8; 32]) -> Result<()>;
 
     /// Adds events, unless nobody is subscribed. Durable.
     async fn publish(&self, events: Vec<OutboxRow>) -> Result<()>;

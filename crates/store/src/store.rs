@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Bus, Class, Counting, Counts, Cursor, Error, ExportOptions, Exported, Imported, Limits,
-    PAGE_RECORDS_MAX, Page, Query, Record, Result, STEPS_MAX, StoreSettings, VALUES_MAX,
+    LogHead, PAGE_RECORDS_MAX, Page, Query, Record, Result, STEPS_MAX, StoreSettings, VALUES_MAX,
     bus::{LocalBus, NatsBus, Outbox},
     cursor, facets, files, limits, portable,
     postgres::{self, Postgres},
@@ -31,6 +31,10 @@ use crate::{
 /// How long an event waits for a subscription that does not come back.
 const EVENT_DAYS_MAX: u32 = 30;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The folder of backups in the data directory, where the settings name no other.
+const BACKUP_DIR: &str = "backups";
+/// LIMIT: the longest name of a backup, in bytes; file systems take 255.
+const BACKUP_NAME_MAX: usize = 128;
 /// How often a write is tried whose data key is destroyed in the same moment.
 const KEY_TRIES: u32 = 3;
 
@@ -393,6 +397,32 @@ impl Store {
         keys.iter().map(|key| key.tenant.parse().map_err(|_| altered(&key.tenant))).collect()
     }
 
+    /// The heads of logs that [`Store::remember_log_head`] kept: what the database, as a witness
+    /// of its own, knows of the log beside it. Backups bring none back, exports have none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn log_heads(&self) -> Result<Vec<LogHead>> {
+        self.0.repository.log_heads().await
+    }
+
+    /// Remembers a head in the place of the one before of the same log. The caller knows it to
+    /// be durable: what is remembered must never be ahead of what a crash leaves.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn remember_log_head(&self, head: &LogHead) -> Result<()> {
+        self.0.repository.remember_log_head(head).await
+    }
+
+    /// Forgets a log that is given up.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn forget_log_head(&self, log: &[u8; 32]) -> Result<()> {
+        self.0.repository.forget_log_head(log).await
+    }
+
     /// Destroys the tenant's data key, and with it all that was encrypted and every digest's
     /// meaning; removes its records and undelivered events. Returns how many records.
     ///
@@ -502,6 +532,27 @@ impl Store {
         self.0.repository.backup(to).await
     }
 
+    /// Copies the database into the one folder of backups, under a name; returns the file. For
+    /// those who may ask for a backup, and not for a file anywhere else.
+    ///
+    /// # Errors
+    /// When it is no name but a path, there is such a file already, or it cannot be written.
+    pub async fn backup_named(&self, name: &str) -> Result<PathBuf> {
+        let Inner { settings, dir, .. } = &*self.0;
+        let dir = settings.backup_dir.clone().unwrap_or_else(|| dir.join(BACKUP_DIR));
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let fits = (1..=BACKUP_NAME_MAX).contains(&name.len());
+        if !fits || name.starts_with('.') || !name.chars().all(plain) {
+            let name = bartizan_core::json::clip(name, BACKUP_NAME_MAX).to_owned();
+            return Err(Error::BackupName { name, max: BACKUP_NAME_MAX, dir });
+        }
+        files::make_dir(&dir)?;
+        let file = std::path::absolute(dir.join(name))
+            .map_err(|source| files::failed("find", &dir, source))?;
+        self.backup(&file).await?;
+        Ok(file)
+    }
+
     /// Looks for damage in the whole database; empty when there is none.
     ///
     /// # Errors
@@ -582,6 +633,15 @@ pub async fn look(settings: &StoreSettings) -> Result<Option<String>> {
         Some(url) => Postgres::look(url).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Looks for damage in the SQLite database of a directory that no process has open, and whether
+/// its master key fits: in its place, and nothing is changed. Empty when all is well.
+///
+/// # Errors
+/// When it cannot be read at all, or not by this version or this master key.
+pub async fn look_in(settings: &StoreSettings, dir: &Path) -> Result<Vec<String>> {
+    sqlite::look(&Source::of(settings, dir), dir).await
 }
 
 impl fmt::Debug for Store {

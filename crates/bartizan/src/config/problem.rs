@@ -114,11 +114,14 @@ fn unknown(tree: &Tree, parent: Node<'_>, path: &[String]) -> Problem {
     }
 }
 
+/// As much of a value as a message shows.
+pub(super) fn clipped(text: &str) -> String {
+    crate::output::printable(bartizan_core::json::clip(text, SHOWN_BYTES_MAX))
+}
+
 fn shown(value: &Value) -> String {
-    let clip =
-        |text: &str| crate::output::printable(bartizan_core::json::clip(text, SHOWN_BYTES_MAX));
     match value {
-        Value::String(text) => format!("the text `{}`", clip(text)),
+        Value::String(text) => format!("the text `{}`", clipped(text)),
         Value::Number(number) => format!("the number `{number}`"),
         Value::Bool(switch) => format!("`{switch}`"),
         Value::Array(_) => "a list".to_owned(),

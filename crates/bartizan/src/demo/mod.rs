@@ -173,7 +173,13 @@ async fn stay<W: std::io::Write>(
     } else {
         out.text(&text)?;
     }
-    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")
+    // Either way its folder goes with it.
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .context("cannot wait for SIGTERM")?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed.context("cannot wait for Ctrl-C"),
+        _ = term.recv() => Ok(()),
+    }
 }
 
 /// The model that the story is played against, and the count of its requests.

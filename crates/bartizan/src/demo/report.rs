@@ -60,7 +60,9 @@ impl Report {
         let honest = steps.iter().filter(|line| !line.attack).count();
         let answered =
             steps.iter().filter(|line| !line.attack && line.with.missing.is_none()).count();
-        let passed = stopped == landed && !brought && answered == honest && ledger.intact;
+        // Where nothing landed, nothing was shown.
+        let passed =
+            landed > 0 && stopped == landed && !brought && answered == honest && ledger.intact;
         Self {
             title: story.title.clone(),
             steps,
@@ -85,7 +87,9 @@ impl Report {
             .collect();
         let attacks = self.steps.iter().filter(|line| line.attack).count();
         let harmless = attacks - self.landed;
-        let note = if harmless > 0 {
+        let note = if self.landed == 0 {
+            "; no attack landed even without it, so nothing was shown".to_owned()
+        } else if harmless > 0 {
             format!(" ({harmless} did not land even without)")
         } else {
             String::new()

@@ -1,17 +1,16 @@
 //! The database: there, of a known version, under the right master key, undamaged.
 
-use std::{fs, io, path::Path};
+use std::fs;
 
-use bartizan_store::{DATABASE_FILE, Store, StoreSettings};
+use bartizan_store::{DATABASE_FILE, Error};
 
 use super::{Found, KEY_FILE, Site};
-use crate::{system::Scratch, wiring};
 
 const WHAT: &str = "database";
+/// How many places that are damaged are named.
+const SHOWN_MAX: usize = 3;
 const ADVICE: &str =
     "keep a copy of it as it is; `bartizan db restore BACKUP` puts a backup in its place";
-/// The largest database that is copied to be looked into, in bytes: a minute's work.
-const COPY_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 
 pub(super) async fn look(site: &Site<'_>) -> Vec<Found> {
     let dir = &site.loaded.config.data_dir;
@@ -41,22 +40,21 @@ pub(super) async fn look(site: &Site<'_>) -> Vec<Found> {
                     },
                 ))
             }
-            Err(error) => Found::bad(WHAT, format!("the server cannot tell: {error:#}"), ADVICE),
+            Err(error) => Found::bad(
+                WHAT,
+                format!("the server cannot tell: {error:#}"),
+                "its log says more; look again when it is stopped",
+            ),
         },
         (None, Some(holder), _) => {
             Found::note(WHAT, format!("in use by {holder}, so it was not looked into"))
         }
-        (None, None, Ok(meta)) if meta.len() > COPY_BYTES_MAX => {
-            let found = format!("of {} bytes, too large to be looked into from a copy", meta.len());
-            Found::note(WHAT, found)
-        }
-        (None, None, _) => from_a_copy(site).await,
+        (None, None, _) => in_place(site).await,
     }]
 }
 
-/// Opening a database may finish what a crash left undone, there and in the key's
-/// file, so copies of both are opened.
-async fn from_a_copy(site: &Site<'_>) -> Found {
+/// Where no server runs: in its place, and read-only.
+async fn in_place(site: &Site<'_>) -> Found {
     let config = &site.loaded.config;
     let key = match (&config.store.master_key_env, &config.store.master_key_file) {
         (Some(_), _) => None,
@@ -66,41 +64,36 @@ async fn from_a_copy(site: &Site<'_>) -> Found {
     if key.as_ref().is_some_and(|file| !file.exists()) {
         return Found::note(WHAT, "it cannot be looked into without the master key");
     }
-    let looked = async {
-        let scratch = Scratch::new(site.cx)?;
-        copy(&config.data_dir, scratch.path())?;
-        if let Some(file) = key {
-            fs::copy(file, scratch.path().join(KEY_FILE))?;
-        }
-        let settings = StoreSettings { master_key_file: None, ..config.store.clone() };
-        let store = Store::open(&settings, scratch.path(), wiring::classes(), site.cx).await?;
-        let problems = store.check().await;
-        store.close().await?;
-        anyhow::Ok(problems?)
-    };
-    match looked.await {
+    match bartizan_store::look_in(&config.store, &config.data_dir).await {
         Ok(problems) => damage(problems),
-        Err(error) => Found::bad(WHAT, format!("{error:#}"), ADVICE),
+        Err(error) => Found::bad(WHAT, error.to_string(), advice(&error)),
     }
 }
 
-/// The file with what has not been merged into it yet.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    for suffix in ["", "-wal"] {
-        let name = format!("{DATABASE_FILE}{suffix}");
-        match fs::copy(from.join(&name), to.join(&name)) {
-            Err(error) if suffix.is_empty() || error.kind() != io::ErrorKind::NotFound => {
-                return Err(error);
-            }
-            _ => {}
+/// What helps depends on the cause: a backup in the place of a whole database loses data.
+fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Corrupt { .. } | Error::AlteredKey { .. } => ADVICE,
+        Error::MasterKey { .. } | Error::OtherMasterKey { .. } => {
+            "put the right master key back from where you keep a copy; the database needs nothing"
         }
+        Error::Newer { .. } => "use the version of bartizan that wrote it",
+        Error::Foreign { .. } => "name another directory with `data_dir`",
+        Error::Busy { .. } => "stop the process that has it open, and look again",
+        _ => "see that this user may read it; the database itself may need nothing",
     }
-    Ok(())
 }
 
 fn damage(problems: Vec<String>) -> Found {
     match problems.as_slice() {
         [] => Found::good(WHAT, "whole, and its master key fits"),
-        some => Found::bad(WHAT, some.join("; "), ADVICE),
+        some => {
+            let more = some.len().saturating_sub(SHOWN_MAX);
+            let mut said = some.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>().join("; ");
+            if more > 0 {
+                said.push_str(&format!("; and {more} more"));
+            }
+            Found::bad(WHAT, said, ADVICE)
+        }
     }
 }

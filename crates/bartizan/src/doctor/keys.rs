@@ -13,6 +13,10 @@ pub(super) async fn look(site: &Site<'_>) -> Vec<Found> {
         Some(name) if std::env::var_os(name).is_some() => {
             found.push(Found::good("master key", format!("from the environment, `{name}`")));
         }
+        Some(name) if site.server.is_some() => found.push(Found::note(
+            "master key",
+            format!("`{name}` is not set here; the server that runs has it"),
+        )),
         Some(name) => found.push(Found::bad(
             "master key",
             format!("the environment variable `{name}` is not set"),

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use bartizan_ledger::{Error, SigningKey, VerifierKey, verify};
+use bartizan_ledger::{Checkpoint, Error, SigningKey, VerifierKey, verify};
 
 use super::{Found, Site};
 
@@ -54,8 +54,18 @@ fn key(dir: &Path) -> Option<Found> {
     Some(match SigningKey::parse(&text) {
         Err(error) => Found::bad(WHAT, format!("`{shown}`: {error}"), ADVICE),
         Ok(key) => match report(dir, &key.verifier()) {
-            Ok(report) if report.is_intact() => Found::good(WHAT, "it is the key of this ledger"),
+            Ok(report) if report.is_intact() || signed(dir, &key) => {
+                Found::good(WHAT, "it is the key of this ledger")
+            }
             _ => Found::bad(WHAT, format!("`{shown}` did not sign this ledger"), ADVICE),
         },
     })
+}
+
+/// Whether the key signed the newest checkpoint that was settled, whatever else is damaged.
+fn signed(dir: &Path, key: &SigningKey) -> bool {
+    fs::read_to_string(dir.join("checkpoint"))
+        .ok()
+        .and_then(|note| Checkpoint::parse(&note).ok())
+        .is_some_and(|checkpoint| checkpoint.is_signed_by(&key.verifier()))
 }

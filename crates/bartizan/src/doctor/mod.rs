@@ -1,6 +1,7 @@
 //! What the doctor looks at: a file a subject, all of them listed in `catalog.rs`.
 //!
-//! Invariant: looking changes nothing in the installation.
+//! Invariant: looking changes nothing in the installation, and copies nothing out of it: key
+//! material and records stay where the operator put them.
 
 mod catalog;
 mod configuration;
@@ -14,7 +15,6 @@ mod server;
 
 use std::{fs, path::Path, pin::Pin};
 
-use bartizan_core::Cx;
 use serde::Serialize;
 
 use crate::{api::Api, config::Loaded, lock};
@@ -62,7 +62,6 @@ impl Found {
 #[derive(Debug)]
 pub(crate) struct Site<'a> {
     loaded: &'a Loaded,
-    cx: &'a Cx,
     /// Who holds the data directory.
     holder: Option<String>,
     /// The running server, where it answers.
@@ -79,11 +78,10 @@ pub(crate) fn unusable(error: &anyhow::Error) -> Vec<Found> {
 }
 
 /// Looks at everything.
-pub(crate) async fn look(loaded: &Loaded, cx: &Cx) -> Vec<Found> {
+pub(crate) async fn look(loaded: &Loaded) -> Vec<Found> {
     let dir = &loaded.config.data_dir;
     let site = Site {
         loaded,
-        cx,
         holder: lock::holder(dir).unwrap_or_default(),
         server: Api::running(&loaded.config).await,
     };

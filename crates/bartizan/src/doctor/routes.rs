@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use bartizan_gateway::{routes::Live, upstream::TargetConfig};
+use bartizan_gateway::{config::GatewayConfig, routes::Live, upstream::TargetConfig};
 use bartizan_net::{Allow, Client, Settings};
 
 use super::{Found, Site};
@@ -17,10 +17,24 @@ pub(super) async fn look(site: &Site<'_>) -> Vec<Found> {
     }
     let settings =
         Settings { allow: config.net.allow.clone(), ca_file: config.net.ca_file.clone() };
+    let mut gateway = config.gateway();
+    // A server that runs has its own environment, in which the variables were set.
+    let unseen = match site.server {
+        Some(_) => without_unseen_keys(&mut gateway),
+        None => Vec::new(),
+    };
     let compiled = Client::new(&settings)
         .map_err(|error| error.to_string())
-        .and_then(|client| Live::new(config.gateway(), &client).map_err(|error| error.to_string()));
+        .and_then(|client| Live::new(gateway, &client).map_err(|error| error.to_string()));
     let mut found = vec![match compiled {
+        Ok(live) if !unseen.is_empty() => {
+            let found = format!(
+                "{} can be put in force; {} not set here: the server that runs has an environment of its own",
+                live.routes.len(),
+                unseen.join(", ")
+            );
+            Found::note(WHAT, found)
+        }
         Ok(live) => Found::good(WHAT, format!("{} can be put in force", live.routes.len())),
         Err(problem) => Found::bad(WHAT, problem, "the server does not start until this is mended"),
     }];
@@ -32,6 +46,17 @@ pub(super) async fn look(site: &Site<'_>) -> Vec<Found> {
         }
     }
     found
+}
+
+/// Leaves out the variables that this shell does not have; their names.
+fn without_unseen_keys(config: &mut GatewayConfig) -> Vec<String> {
+    let mut unseen = Vec::new();
+    for target in config.routes.values_mut().flat_map(|route| &mut route.targets) {
+        if let Some(name) = target.key_env.take_if(|name| std::env::var_os(name).is_none()) {
+            unseen.push(format!("`{name}`"));
+        }
+    }
+    unseen
 }
 
 async fn reach(route: &str, target: &TargetConfig, allow: &Allow) -> Found {

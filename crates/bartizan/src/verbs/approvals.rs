@@ -4,7 +4,10 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{Call, Whose, cell};
-use crate::{api::encoded, output::Outcome};
+use crate::{
+    api::encoded,
+    output::{Outcome, printable},
+};
 
 /// See what waits for a person, and release or refuse it.
 #[derive(Debug, Subcommand)]
@@ -14,6 +17,13 @@ pub(crate) enum Verb {
         /// Only those that are `pending`, `approved`, `denied` or `used`.
         #[arg(long)]
         state: Option<String>,
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Show what waits, with its text; that it was read is on record.
+    Show {
+        /// The approval's id, as `list` shows it.
+        id: String,
         #[command(flatten)]
         whose: Whose,
     },
@@ -46,6 +56,9 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
                 .unwrap_or_default();
             api.get(&(whose.path("/api/v1/approvals") + &state)).await
         }
+        Verb::Show { id, whose } => {
+            api.get(&whose.path(&format!("/api/v1/approvals/{}", encoded(id)))).await
+        }
         Verb::Approve(word) => {
             api.post(&decide(word), Some(&json!({"decision": "approve", "why": word.why}))).await
         }
@@ -68,8 +81,27 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
             ]
         };
         out.many(&list, &["id", "state", "asked by", "reason", "expires"], row, "nothing waits")?;
+    } else if matches!(verb, Verb::Show { .. }) {
+        out.one(&answer, waiting)?;
     } else {
         out.one(&answer, |one| format!("{} is {}", cell(one, "/id"), cell(one, "/state/is")))?;
     }
     Ok(Outcome::Clean)
+}
+
+fn waiting(shown: &Value) -> String {
+    let mut page = format!(
+        "{} is {}\nasked by {} at {}, until {}\nbecause {}",
+        cell(shown, "/approval/id"),
+        cell(shown, "/approval/state/is"),
+        cell(shown, "/approval/requested_by"),
+        cell(shown, "/approval/requested_at"),
+        cell(shown, "/approval/expires_at"),
+        printable(&cell(shown, "/approval/reason")),
+    );
+    page.push_str(&match shown.get("request") {
+        None | Some(Value::Null) => "\nits request is not on record (any more)".to_owned(),
+        Some(request) => format!("\n\n{}", super::decisions::page(request)),
+    });
+    page
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{Call, cell};
 use crate::{
     api::Api,
+    continuity,
     lock::DirectoryLock,
     output::Outcome,
     restore::Done,
@@ -43,6 +44,9 @@ pub(crate) enum Verb {
         file: PathBuf,
     },
     /// Copy the database into a new file while work goes on. Keys and ledger stay out.
+    ///
+    /// With `--server` it stays on the server's machine, in its folder of backups
+    /// (`store.backup_dir`): then TO is a name without a path.
     Backup {
         to: PathBuf,
     },
@@ -50,6 +54,12 @@ pub(crate) enum Verb {
     /// origin, whose first entry names the old head.
     Restore {
         backup: PathBuf,
+    },
+    /// Make an empty database where it is gone and the ledger is not; the ledger says so.
+    BeginAnew {
+        /// Say that this is meant.
+        #[arg(long)]
+        yes: bool,
     },
     /// Remove what its retention no longer covers.
     Sweep,
@@ -73,7 +83,10 @@ pub(crate) enum Verb {
 impl Verb {
     /// Whether it works through administration; the others need the directory.
     pub(super) fn administers(&self) -> bool {
-        !matches!(self, Self::Import { .. } | Self::Restore { .. } | Self::Seed(_))
+        !matches!(
+            self,
+            Self::Import { .. } | Self::Restore { .. } | Self::BeginAnew { .. } | Self::Seed(_)
+        )
     }
 }
 
@@ -83,10 +96,25 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
         Verb::Import { file } => import(call, file).await,
         Verb::Restore { backup } => restore(call, &backup).await,
         Verb::Seed(args) => super::seed::run(call, args).await,
-        Verb::Backup { to } => {
-            let to = std::path::absolute(to)?;
-            work(call, "", json!({"work": "backup", "to": to})).await
+        Verb::Backup { to } if call.server.is_some() => {
+            let name = to.display().to_string();
+            work(call, "", json!({"work": "backup", "to": name})).await
         }
+        Verb::Backup { to } => backup(call, &std::path::absolute(to)?).await,
+        Verb::BeginAnew { yes: true } => {
+            let begun = continuity::begin_anew(&call.config()?, call.cx).await?;
+            call.out().one(&begun, |begun| {
+                format!(
+                    "an empty database is in its place, and entry {} of the ledger says so; the next start shows a new administrator's token",
+                    begun.entry
+                )
+            })?;
+            Ok(Outcome::Clean)
+        }
+        Verb::BeginAnew { .. } => Err(trouble(
+            "an empty database has no keys and no records",
+            "`bartizan db restore BACKUP` puts a backup in its place; say with --yes that an empty one is meant",
+        )),
         Verb::Sweep => work(call, "", json!({"work": "sweep"})).await,
         Verb::RotateKey { from_file } => {
             work(call, "", json!({"work": "rotate-master-key", "from_file": from_file})).await
@@ -149,6 +177,7 @@ fn sentence(done: &Value) -> String {
 async fn store(call: &Call<'_>) -> anyhow::Result<(Store, DirectoryLock)> {
     let config = call.config()?;
     let lock = DirectoryLock::take(&config.data_dir, "db")?;
+    continuity::database_is_there(&config)?;
     Ok((Store::open(&config.store, &config.data_dir, wiring::classes(), call.cx).await?, lock))
 }
 
@@ -179,6 +208,55 @@ async fn export(
         call.out().one(&result, |_| format!("exported to `{}`", file.display()))?;
     }
     Ok(Outcome::Clean)
+}
+
+/// A server writes into its folder of backups alone, so this process puts the file where its
+/// caller wants it, and may put it.
+async fn backup(call: &Call<'_>, to: &Path) -> anyhow::Result<Outcome> {
+    refuse_present(to)?;
+    let random: String = call.cx.random::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("unfinished-{random}.db");
+    let api = call.api("db").await?;
+    let done = api.post("/api/v1/database", Some(&json!({"work": "backup", "to": name}))).await;
+    api.close().await?;
+    let mut done = done?;
+    let from = PathBuf::from(cell(&done, "/file"));
+    move_new(&from, to).with_context(|| format!("cannot write `{}`", to.display())).hint(
+        format!("the backup is whole, as `{}`; move it yourself, or remove it", from.display()),
+    )?;
+    if let Some(file) = done.get_mut("file") {
+        *file = json!(to);
+    }
+    call.out().one(&done, sentence)?;
+    Ok(Outcome::Clean)
+}
+
+fn refuse_present(to: &Path) -> anyhow::Result<()> {
+    match std::fs::symlink_metadata(to) {
+        Ok(_) => Err(trouble(
+            format!("`{}` exists already", to.display()),
+            "choose another name, or move it away",
+        )),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Moves a file to a name that nothing has: as it is on one file system, else as a copy of the
+/// owner's alone. A link that waits there is never followed.
+fn move_new(from: &Path, to: &Path) -> std::io::Result<()> {
+    if std::fs::hard_link(from, to).is_err() {
+        let mut source = File::open(from)?;
+        let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+        let copied = std::io::copy(&mut source, &mut copy).and_then(|_| copy.sync_all());
+        if let Err(error) = copied {
+            // Half a copy, made by us.
+            drop(std::fs::remove_file(to));
+            return Err(error);
+        }
+    }
+    let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(dir)?.sync_all()?;
+    std::fs::remove_file(from)
 }
 
 /// Into a new file of the owner's alone, which is whole or not there.

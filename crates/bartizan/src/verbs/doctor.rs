@@ -26,7 +26,7 @@ pub(super) async fn run(call: &Call<'_>, args: &Args) -> anyhow::Result<Outcome>
         return Ok(Outcome::Clean);
     }
     let found = match call.sources.load() {
-        Ok(loaded) => look(&loaded, call.cx).await,
+        Ok(loaded) => look(&loaded).await,
         Err(error) => unusable(&error),
     };
     let mut out = call.out();

@@ -9,6 +9,7 @@ use super::{Call, Whose, cell};
 use crate::{
     api::encoded,
     output::{Outcome, printable},
+    trouble::trouble,
 };
 
 /// Make, list and end the keys by which applications prove who they are.
@@ -93,7 +94,31 @@ impl Create {
     }
 }
 
+/// A slip of the hand in a route's name would make a key that opens nothing.
+fn routes_are_known(call: &Call<'_>, create: &Create) -> anyhow::Result<()> {
+    if call.server.is_some() || create.routes.is_empty() {
+        return Ok(());
+    }
+    let known = call.config()?.routes;
+    match create.routes.iter().find(|name| !known.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => Err(trouble(
+            format!("there is no route `{}`", printable(name)),
+            match known.is_empty() {
+                true => "the configuration has no routes yet; add `[routes.NAME]` first".to_owned(),
+                false => format!(
+                    "the configuration has: {}",
+                    known.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+                ),
+            },
+        )),
+    }
+}
+
 pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> {
+    if let Verb::Create(create) = &verb {
+        routes_are_known(call, create)?;
+    }
     let api = call.api("keys").await?;
     let answered = match &verb {
         Verb::List { whose } => api.get(&whose.path("/api/v1/keys")).await,
@@ -125,8 +150,11 @@ fn show(call: &Call<'_>, verb: &str, answer: &Value) -> anyhow::Result<()> {
         "list" => {
             let keys = answer.as_array().cloned().unwrap_or_default();
             let state = |key: &Value| {
+                let expires = key.get("expires_at").and_then(Value::as_str);
                 if key.get("revoked_at").is_some_and(|at| !at.is_null()) {
                     "revoked"
+                } else if expires.and_then(Timestamp::parse).is_some_and(|at| at <= call.cx.now()) {
+                    "expired"
                 } else {
                     "active"
                 }

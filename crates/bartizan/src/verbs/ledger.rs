@@ -56,6 +56,13 @@ pub(crate) enum Verb {
     },
     /// Put a new signing key in force, vouched for by the one before.
     RotateKey,
+    /// Begin another ledger where the one that the database remembers is gone, cut, or not the
+    /// same. Its first entry names the lost one; what is there is moved aside.
+    AcceptLoss {
+        /// Say that this is meant.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -98,7 +105,10 @@ pub(crate) struct Witness {
 impl Verb {
     /// Whether it works through administration; the others read files.
     pub(super) fn administers(&self) -> bool {
-        !matches!(self, Self::Verify(_) | Self::Export { .. } | Self::Witness(_))
+        !matches!(
+            self,
+            Self::Verify(_) | Self::Export { .. } | Self::Witness(_) | Self::AcceptLoss { .. }
+        )
     }
 }
 
@@ -113,6 +123,7 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
             return Ok(Outcome::Clean);
         }
         Verb::Witness(args) => return witness(call, &args),
+        Verb::AcceptLoss { yes } => return accept_loss(call, yes).await,
         _ => {}
     }
     let api = call.api("ledger").await?;
@@ -156,8 +167,30 @@ async fn online(call: &Call<'_>, api: &crate::api::Api, verb: &Verb) -> anyhow::
                 format!("the key from entry {} on: {}", cell(made, "/entry"), cell(made, "/key"))
             })
         }
-        Verb::Verify(_) | Verb::Export { .. } | Verb::Witness(_) => Ok(()),
+        Verb::Verify(_) | Verb::Export { .. } | Verb::Witness(_) | Verb::AcceptLoss { .. } => {
+            Ok(())
+        }
     }
+}
+
+async fn accept_loss(call: &Call<'_>, yes: bool) -> anyhow::Result<Outcome> {
+    if !yes {
+        return Err(trouble(
+            "what is lost of a ledger does not come back",
+            "put the folder back from your newest copy; say with --yes that it is lost",
+        ));
+    }
+    let accepted = crate::continuity::accept_loss(&call.config()?, call.cx).await?;
+    call.out().one(&accepted, |accepted| {
+        let kept = accepted.kept.as_ref().map_or_else(String::new, |folder| {
+            format!("\nwhat was there is kept in `{}`", folder.display())
+        });
+        format!(
+            "the ledger goes on as `{}`; its first entry names the lost one, `{}` of {} entries\nits key, for those who verify it: {}{kept}",
+            accepted.ledger, accepted.lost, accepted.lost_size, accepted.key
+        )
+    })?;
+    Ok(Outcome::Clean)
 }
 
 async fn entries(
@@ -235,9 +268,42 @@ fn verify(call: &Call<'_>, args: &Verify) -> anyhow::Result<Outcome> {
             "root": head.map(|head| STANDARD.encode(head.root)), "problems": report.problems, "torn": report.torn,
             "cosigned": report.cosigned, "not_authenticated": report.ignored,
         });
-        out.one(&result, |_| sentence(dir, &report, args.key.is_none()))?;
+        let follows = args.key.as_ref().filter(|_| !report.is_intact());
+        let follows = follows.and_then(|_| follows_another(dir, &log.to_string()));
+        out.one(&result, |_| {
+            let mut said = sentence(dir, &report, args.key.is_none());
+            if let Some(follows) = &follows {
+                said.push_str("\n  ");
+                said.push_str(follows);
+            }
+            said
+        })?;
     }
     Ok(worst)
+}
+
+/// What is to be said when the key is of a log that this one goes on from, after a restore.
+fn follows_another(dir: &Path, key: &str) -> Option<String> {
+    let name = |key: &str| key.split('+').next().unwrap_or_default().trim().to_owned();
+    let (old, own) = (name(key), name(&std::fs::read_to_string(dir.join("ledger.pub")).ok()?));
+    let base = old.split("/restored-").next()?;
+    if old == own || !own.starts_with(&format!("{base}/restored-")) {
+        return None;
+    }
+    let beside = dir.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let kept: Vec<String> = std::fs::read_dir(beside)
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("ledger.replaced-"))
+        .map(|entry| format!("`{}`", entry.path().display()))
+        .collect();
+    let kept = match kept.is_empty() {
+        true => "where you keep it".to_owned(),
+        false => kept.join(" or "),
+    };
+    Some(format!(
+        "the key is of the log `{old}`; this one, `{own}`, goes on from it since a restore, and its entry 0 names the old log's head. The key verifies the old part, {kept}, whose last entry names the key of the next"
+    ))
 }
 
 fn sentence(dir: &Path, report: &verify::Report, own_key: bool) -> String {

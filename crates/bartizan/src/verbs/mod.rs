@@ -3,6 +3,7 @@
 mod admin_token;
 mod approvals;
 mod db;
+mod decisions;
 mod doctor;
 mod guard;
 mod keys;
@@ -64,6 +65,8 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Approvals(approvals::Verb),
     #[command(subcommand)]
+    Decisions(decisions::Verb),
+    #[command(subcommand)]
     Guard(guard::Verb),
     #[command(subcommand)]
     Ledger(ledger::Verb),
@@ -85,6 +88,7 @@ impl Verb {
             Self::Keys(_)
             | Self::Routes
             | Self::Approvals(_)
+            | Self::Decisions(_)
             | Self::People(_)
             | Self::AdminToken => true,
             Self::Ledger(verb) => verb.administers(),
@@ -144,6 +148,7 @@ pub(crate) async fn run(cli: Cli, cx: &Cx) -> anyhow::Result<Outcome> {
         Verb::Keys(verb) => keys::run(&call, verb).await,
         Verb::Routes => routes::run(&call).await,
         Verb::Approvals(verb) => approvals::run(&call, verb).await,
+        Verb::Decisions(verb) => decisions::run(&call, verb).await,
         Verb::Guard(verb) => guard::run(&call, verb),
         Verb::Ledger(verb) => ledger::run(&call, verb).await,
         Verb::Db(verb) => db::run(&call, verb).await,

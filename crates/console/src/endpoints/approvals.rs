@@ -1,14 +1,19 @@
 //! Approvals: what waits for a person, and the person's word.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::State,
     routing::{get, post},
 };
-use bartizan_core::Id;
+use bartizan_core::{Id, Tenant};
+use bartizan_gateway::decisions::DECISION;
 use bartizan_policy::{Access, Approval, Area, Decision};
+use bartizan_store::{Order, Query, Record};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{Endpoint, Operation};
 use crate::{
@@ -16,6 +21,12 @@ use crate::{
     permit::{Act, Permit},
     take::{Asked, Of, Taken},
 };
+
+/// How long before an approval its request may be dated.
+const SLACK: Duration = Duration::from_secs(1);
+/// LIMIT: requests of the same key that were held and are compared with an approval; the one
+/// that asked is the first or near it.
+const LOOKED_AT_MAX: u16 = 100;
 
 pub(super) const ALL: Endpoint = Endpoint {
     path: "/api/v1/approvals",
@@ -26,6 +37,16 @@ pub(super) const ALL: Endpoint = Endpoint {
     )
     .asks::<Which>()],
     serve: || get(list),
+};
+pub(super) const ONE: Endpoint = Endpoint {
+    path: "/api/v1/approvals/{id}",
+    // Whoever sees the text reads a decision.
+    operations: &[Operation::get::<Waiting>(
+        "approvals.read",
+        "One approval with the request that waits for it and its text; that it was read is on record",
+        Area::Decisions,
+    )],
+    serve: || get(one),
 };
 pub(super) const DECIDE: Endpoint = Endpoint {
     path: "/api/v1/approvals/{id}/decision",
@@ -135,6 +156,70 @@ async fn list(
     let state = which.state.map(StateName::as_str);
     let approvals = admin.gateway.holds.list(permit.tenant(), state).await?;
     Ok(Json(approvals.into_iter().map(Shown).collect()))
+}
+
+/// What waits, as a person must see it to decide.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Waiting {
+    approval: Shown,
+    /// The request that first asked; absent when its record is not there (any more).
+    request: Option<HeldRequest>,
+}
+
+/// A request that was held.
+#[derive(Debug, Serialize, JsonSchema)]
+struct HeldRequest {
+    id: String,
+    /// RFC 3339.
+    time: String,
+    meta: Map<String, Value>,
+    /// What was sent and found; absent where the route keeps no text.
+    text: Option<Value>,
+}
+
+async fn one(
+    State(admin): State<Admin>,
+    permit: Permit,
+    Of(id): Of,
+) -> Result<Json<Waiting>, Failure> {
+    permit.also(&admin, Access::Read(Area::Approvals))?;
+    // Whoever reads people's words leaves a trace.
+    let act = Act { kind: "admin.approval.read", subject: &format!("approval:{id}"), details: &[] };
+    let work = async {
+        let approval = admin.gateway.holds.get(permit.tenant(), id).await?;
+        let request = asked(&admin, permit.tenant(), &approval).await?;
+        Ok::<_, Failure>(Waiting { approval: Shown(approval), request })
+    };
+    Ok(Json(permit.act(&admin, act, work).await?))
+}
+
+/// The request that first asked for an approval: its entry in the ledger names it.
+async fn asked(
+    admin: &Admin,
+    tenant: &Tenant,
+    approval: &Approval,
+) -> Result<Option<HeldRequest>, Failure> {
+    let Some(key) = approval.requested_by.strip_prefix("key:") else { return Ok(None) };
+    let query = Query {
+        filters: vec![("verdict", "hold".to_owned()), ("key", key.to_owned())],
+        since: Some(approval.requested_at.before(SLACK)),
+        order: Order::Oldest,
+        sealed: true,
+        limit: LOOKED_AT_MAX,
+        ..Query::new(&DECISION)
+    };
+    let id = approval.id.to_string();
+    for Record { id: request, time, meta, sealed, .. } in
+        admin.gateway.store.list(tenant, &query).await?.records
+    {
+        let Some(index) = meta.get("ledger_index").and_then(Value::as_u64) else { continue };
+        let entry = admin.gateway.ledger.entry(index)?;
+        if entry.pointer("/body/approval").and_then(Value::as_str) == Some(id.as_str()) {
+            let (id, time) = (request.to_string(), time.to_string());
+            return Ok(Some(HeldRequest { id, time, meta, text: sealed }));
+        }
+    }
+    Ok(None)
 }
 
 async fn decide(

@@ -12,6 +12,7 @@ pub(crate) const ALL: &[&Endpoint] = &[
     &keys::REVOKE,
     &keys::ROTATE,
     &approvals::ALL,
+    &approvals::ONE,
     &approvals::DECIDE,
     &decisions::ALL,
     &decisions::FACETS,

@@ -66,11 +66,11 @@ pub(super) const EXPORT: Endpoint = Endpoint {
 enum Work {
     /// Remove what its retention no longer covers.
     Sweep,
-    /// Copy the database into a new file on the server's machine. Keys and ledger
-    /// stay out.
+    /// Copy the database into a new file in the server's folder of backups
+    /// (`store.backup_dir`). Keys and ledger stay out.
     Backup {
-        /// An absolute path.
-        to: PathBuf,
+        /// The file's name, without a path.
+        to: String,
     },
     /// Put a new master key in force.
     RotateMasterKey {
@@ -128,15 +128,11 @@ async fn work(
     let done = match work {
         Work::Sweep => permit.act(&admin, act("admin.database.sweep"), sweep(&admin)).await?,
         Work::Backup { to } => {
-            if !to.is_absolute() {
-                let message = format!("`{}` is not absolute: name the whole path", to.display());
-                return Err(Failure::invalid(message));
-            }
-            let shown = to.display().to_string();
-            let details = [("to", shown.as_str())];
+            let shown = bartizan_core::json::clip(&to, 128);
+            let details = [("to", shown)];
             let act = Act { details: &details, ..act("admin.database.backup") };
-            permit.act(&admin, act, store.backup(&to)).await?;
-            Done::BackedUp { file: to, master_key: store.master_key_name() }
+            let file = permit.act(&admin, act, store.backup_named(&to)).await?;
+            Done::BackedUp { file, master_key: store.master_key_name() }
         }
         Work::RotateMasterKey { from_file } => {
             let new = if from_file { NewMasterKey::FromFile } else { NewMasterKey::Generated };

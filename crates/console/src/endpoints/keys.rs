@@ -69,7 +69,30 @@ async fn create(
     permit: Permit,
     Taken(new): Taken<NewKey>,
 ) -> Result<Json<Made>, Failure> {
+    makes_sense(&admin, &new)?;
     Ok(Json(make(&admin, &permit, new).await?.into()))
+}
+
+/// Refuses a key that nobody could tell from another, or that would open nothing.
+fn makes_sense(admin: &Admin, new: &NewKey) -> Result<(), Failure> {
+    if !new.name.is_empty() && new.name.trim().is_empty() {
+        return Err(Failure::invalid("a key's name is not blank"));
+    }
+    if let Some(at) = new.expires_at.filter(|at| *at <= admin.gateway.cx.now()) {
+        return Err(Failure::invalid(format!("`expires_at` is {at}, which is past")));
+    }
+    // A verb without a server has no routes at hand, and looks into the configuration itself.
+    let live = admin.gateway.live();
+    let unknown = new.routes.iter().find(|name| !live.routes.contains_key(*name));
+    match unknown.filter(|_| !live.routes.is_empty()) {
+        None => Ok(()),
+        Some(name) => {
+            let known: Vec<&str> = live.routes.keys().map(String::as_str).collect();
+            let name = bartizan_core::json::clip(name, 128);
+            let message = format!("there is no route `{name}`; there are: {}", known.join(", "));
+            Err(Failure::invalid(message))
+        }
+    }
 }
 
 async fn revoke(

@@ -136,10 +136,27 @@ async fn an_export_is_whole_on_record_and_in_clear_only_when_asked() {
 #[tokio::test]
 async fn the_database_is_kept_while_it_is_in_use() {
     let house = House::new().await;
-    let to = house.dir.path().join("copy.db");
+    let to = "copy.db";
     let done = house.post("/api/v1/database", &json!({"work": "backup", "to": to})).await.ok();
     assert_eq!(done["done"], "backed-up");
-    assert!(to.is_file());
+    let folder = house.dir.path().join("backups");
+    assert_eq!(done["file"], folder.join(to).display().to_string());
+    assert!(folder.join(to).is_file());
+    std::os::unix::fs::symlink("target", folder.join("link.db")).unwrap();
+    let outside = house.dir.path().join("outside.db").display().to_string();
+    for (to, says) in [
+        (outside.as_str(), "cannot name a backup"),
+        ("../copy.db", "cannot name a backup"),
+        ("a/b", "cannot name a backup"),
+        ("..", "cannot name a backup"),
+        ("", "cannot name a backup"),
+        ("link.db", "exists already"),
+    ] {
+        let refused = house.post("/api/v1/database", &json!({"work": "backup", "to": to})).await;
+        assert_eq!(refused.refused().0, 400, "{to}: {}", refused.body);
+        assert!(refused.message().contains(says), "{to}: {}", refused.message());
+    }
+    assert!(!folder.join("target").exists() && !std::path::Path::new(&outside).exists());
     let again = house.post("/api/v1/database", &json!({"work": "backup", "to": to})).await;
     assert_eq!(again.refused().0, 400, "a backup is never written over: {}", again.body);
     let before = done["master_key"].clone();

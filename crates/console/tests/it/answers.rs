@@ -94,7 +94,14 @@ async fn approvals(tour: &mut Tour) {
     }
     let pending = tour.get("/api/v1/approvals", "/api/v1/approvals?state=pending").await;
     for (place, decision) in [(0, "approve"), (1, "deny")] {
-        let path = format!("/api/v1/approvals/{}/decision", pending[place]["id"].as_str().unwrap());
+        let path = format!("/api/v1/approvals/{}", pending[place]["id"].as_str().unwrap());
+        let shown = tour.get("/api/v1/approvals/{id}", &path).await;
+        assert_eq!(shown["approval"], pending[place]);
+        assert!(
+            shown["request"]["id"].is_string() && shown["request"]["text"].is_object(),
+            "{shown}"
+        );
+        let path = format!("{path}/decision");
         tour.post("/api/v1/approvals/{id}/decision", &path, &json!({"decision": decision})).await;
     }
     let approved = pending[0]["subject"].as_str().unwrap().to_owned();
@@ -278,10 +285,9 @@ async fn rest(tour: &mut Tour) {
     tour.get("/api/v1/status", "/api/v1/status?check=true").await;
     let routes = tour.get("/api/v1/routes", "/api/v1/routes").await;
     assert_eq!(routes[0]["targets"][0]["condition"], "closed");
-    let to = tour.house.dir.path().join("copy.db");
     for work in [
         json!({"work": "sweep"}),
-        json!({"work": "backup", "to": to}),
+        json!({"work": "backup", "to": "copy.db"}),
         json!({"work": "rotate-master-key"}),
         json!({"work": "erase-tenant"}),
     ] {

@@ -15,6 +15,7 @@ use sqlx::{
 };
 
 mod keys;
+mod log_heads;
 mod outbox;
 mod read;
 mod schema;
@@ -22,7 +23,7 @@ mod tally;
 mod write;
 
 use crate::{
-    Class, Counts, Error, Result,
+    Class, Counts, Error, LogHead, Result,
     repository::{
         CountQuery, Expired, Merged, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Rows,
         WrappedKey, Written,
@@ -229,6 +230,18 @@ impl Repository for Postgres {
 
     async fn erase(&self, tenant: &str, now: Timestamp) -> Result<u64> {
         self.run_for(LONG, keys::erase(&self.pool, tenant, now)).await
+    }
+
+    async fn log_heads(&self) -> Result<Vec<LogHead>> {
+        self.run(log_heads::all(&self.pool)).await
+    }
+
+    async fn remember_log_head(&self, head: &LogHead) -> Result<()> {
+        self.run(log_heads::remember(&self.pool, head)).await
+    }
+
+    async fn forget_log_head(&self, log: &[u8; 32]) -> Result<()> {
+        self.run(log_heads::forget(&self.pool, log)).await
     }
 
     async fn publish(&self, events: Vec<OutboxRow>) -> Result<()> {

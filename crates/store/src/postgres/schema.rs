@@ -117,7 +117,10 @@ pub(super) async fn migrate(pool: &PgPool, place: &str) -> Result<()> {
     }
     if format < newest() {
         lead(&mut transaction, format).await.map_err(fail)?;
-        transaction.commit().await.map_err(fail)?;
+    }
+    super::log_heads::make(&mut transaction).await.map_err(fail)?;
+    transaction.commit().await.map_err(fail)?;
+    if format < newest() {
         tracing::info!(format = newest(), "the database has a new format");
     }
     Ok(())

@@ -13,17 +13,17 @@ use sqlx::{
     sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{FILE, common, fault, keys, read, schema, writing};
+use super::{FILE, common, fault, keys, log_heads, read, schema, writing};
 use crate::{Error, Restored, Result, files, vault::Source};
 
 /// Copies the database as of one moment, while others write. The copy has no write-ahead log.
 pub(super) async fn copy(readers: &SqlitePool, from: &Path, to: &Path) -> Result<()> {
-    if to.exists() {
-        return Err(Error::BackupExists { path: to.to_owned() });
-    }
     let fail = |error: sqlx::Error| fault(from, &error);
     // It exists before SQLite writes to it, so that nobody else can ever read it.
-    let file = files::private(to).map_err(|e| files::failed("write", to, e))?;
+    let file = files::new(to).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::BackupExists { path: to.to_owned() },
+        _ => files::failed("write", to, error),
+    })?;
     let target = to.to_str().ok_or_else(|| Error::Io {
         what: "write",
         path: to.to_owned(),
@@ -54,15 +54,12 @@ pub(crate) async fn restore(
 ) -> Result<Restored> {
     let fresh = dir.join("store.db.restoring");
     files::prepare_dir(dir)?;
-    if !schema::inspect(backup).await? {
-        let detail = "it is missing or empty".to_owned();
-        return Err(Error::Corrupt { path: backup.to_owned(), detail });
-    }
+    no_backup(backup, backup_is_ours(backup).await)?;
     if with(backup, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
         let detail = "its write-ahead log lies beside it: it is a copied database, not a backup; restore its whole directory instead".to_owned();
-        return Err(Error::Corrupt { path: backup.to_owned(), detail });
+        return Err(Error::NoBackup { path: backup.to_owned(), detail });
     }
-    let prepared = prepare(source, backup, &fresh).await;
+    let prepared = no_backup(backup, prepare(source, backup, &fresh).await);
     let path = dir.join(FILE);
     let restored = match prepared {
         Ok(()) => take_over(&fresh, &path, cx).await,
@@ -72,6 +69,26 @@ pub(crate) async fn restore(
         drop(fs::remove_file(&fresh));
     }
     restored
+}
+
+async fn backup_is_ours(backup: &Path) -> Result<()> {
+    File::open(backup).map_err(|source| Error::Io {
+        what: "read the backup",
+        path: backup.to_owned(),
+        source,
+    })?;
+    match schema::inspect(backup).await? {
+        true => Ok(()),
+        false => Err(Error::Corrupt { path: backup.to_owned(), detail: "it is empty".to_owned() }),
+    }
+}
+
+/// What is damaged is the backup: the database in use needs nothing.
+fn no_backup<T>(backup: &Path, result: Result<T>) -> Result<T> {
+    result.map_err(|error| match error {
+        Error::Corrupt { path, detail } if path == backup => Error::NoBackup { path, detail },
+        other => other,
+    })
 }
 
 /// Copies the backup beside the database, and finds out whether it is whole and can be read.
@@ -152,6 +169,9 @@ async fn erase_again(fresh: &Path, erased: &[Erased]) -> Result<u64> {
     let fail = |error: sqlx::Error| fault(fresh, &error);
     let mut connection = alone(fresh).await?;
     schema::migrate(&mut connection).await.map_err(fail)?;
+    // The log has gone on since, and goes on under another name now.
+    log_heads::make(&mut connection).await.map_err(fail)?;
+    log_heads::forget_all(&mut connection).await.map_err(fail)?;
     let mut again = 0;
     for (key, time) in erased {
         let tenant: Option<String> =

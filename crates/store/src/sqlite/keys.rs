@@ -26,9 +26,9 @@ pub(super) async fn one(readers: &SqlitePool, tenant: &str) -> sqlx::Result<Opti
     query.fetch_optional(readers).await?.as_ref().map(key).transpose()
 }
 
-pub(super) async fn all(readers: &SqlitePool) -> sqlx::Result<Vec<WrappedKey>> {
+pub(super) async fn all<'a>(from: impl sqlx::SqliteExecutor<'a>) -> sqlx::Result<Vec<WrappedKey>> {
     const SQL: &str = "SELECT tenant, id, master, wrapped, time_ms FROM data_keys ORDER BY tenant";
-    sqlx::query(SQL).fetch_all(readers).await?.iter().map(key).collect()
+    sqlx::query(SQL).fetch_all(from).await?.iter().map(key).collect()
 }
 
 pub(super) async fn add(

@@ -22,6 +22,8 @@ use sqlx::{
 
 mod backup;
 mod keys;
+mod log_heads;
+mod look;
 mod outbox;
 mod read;
 mod schema;
@@ -30,10 +32,11 @@ mod write;
 mod writer;
 
 pub(crate) use backup::restore;
+pub(crate) use look::look;
 use writer::Writer;
 
 use crate::{
-    Class, Counts, Error, Result, files,
+    Class, Counts, Error, LogHead, Result, files,
     repository::{
         CountQuery, Expired, Merged, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Rows,
         WrappedKey, Written,
@@ -77,6 +80,7 @@ impl Sqlite {
             }
         }
         schema::migrate(&mut connection).await.map_err(fail)?;
+        log_heads::make(&mut connection).await.map_err(fail)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(READER_WAIT_MAX)
@@ -220,6 +224,20 @@ impl Repository for Sqlite {
         // Old pages, with the key, leave the write-ahead log, too.
         write::checkpoint(writer.connection()?).await.map_err(|e| self.fault(e))?;
         Ok(erased)
+    }
+
+    async fn log_heads(&self) -> Result<Vec<LogHead>> {
+        log_heads::all(&self.readers).await.map_err(|e| self.fault(e))
+    }
+
+    async fn remember_log_head(&self, head: &LogHead) -> Result<()> {
+        let mut writer = self.writer.quick().await?;
+        log_heads::remember(writer.connection()?, head).await.map_err(|e| self.fault(e))
+    }
+
+    async fn forget_log_head(&self, log: &[u8; 32]) -> Result<()> {
+        let mut writer = self.writer.durable().await?;
+        log_heads::forget(writer.connection()?, log).await.map_err(|e| self.fault(e))
     }
 
     async fn publish(&self, events: Vec<OutboxRow>) -> Result<()> {

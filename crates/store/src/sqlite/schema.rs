@@ -119,6 +119,18 @@ pub(crate) async fn inspect(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
+/// Whether there is a database of ours, as far as the file's header tells.
+pub(crate) fn is_ours(path: &Path) -> Result<bool> {
+    let Some((application, format)) = header(path)? else { return Ok(false) };
+    judge(path, application, format).map(|()| true)
+}
+
+/// Refuses a database that is not ours, or newer than we are, as it reads with its log.
+pub(crate) async fn judge_open(path: &Path, connection: &mut SqliteConnection) -> Result<()> {
+    let (application, format) = pragmas(connection).await.map_err(|e| fault(path, &e))?;
+    judge(path, application, format)
+}
+
 fn judge(path: &Path, application: u32, format: i64) -> Result<()> {
     let path = path.to_owned();
     if application != APPLICATION_ID && (application, format) != (0, 0) {

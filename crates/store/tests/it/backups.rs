@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use bartizan_store::{Error, NewMasterKey, Query, restore};
+use bartizan_store::{Error, LogHead, NewMasterKey, Query, restore};
 use serde_json::json;
 
 use super::*;
@@ -161,7 +161,7 @@ async fn what_is_no_good_backup_changes_nothing() {
     for bytes in [Vec::new(), b"no database".to_vec(), broken, cut] {
         fs::write(&backup, bytes).expect("written");
         let error = put_back(&house, &backup).await.expect_err("refused");
-        assert!(matches!(&error, Error::Corrupt { path, .. } if *path == backup), "{error}");
+        assert!(matches!(&error, Error::NoBackup { path, .. } if *path == backup), "{error}");
     }
     fs::write(&backup, newer).expect("written");
     let error = put_back(&house, &backup).await.expect_err("refused");
@@ -190,6 +190,31 @@ async fn after_a_rotation_older_backups_are_unreadable() {
     house.store.close().await.expect("closed");
     let error = put_back(&house, &backup).await.expect_err("its key is gone");
     assert!(matches!(error, Error::OtherMasterKey { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_backup_follows_no_link() {
+    let house = House::new().await;
+    let (link, target) = (house.path().join("link.db"), house.path().join("target.db"));
+    std::os::unix::fs::symlink(&target, &link).expect("linked");
+    let error = house.store.backup(&link).await.expect_err("refused").to_string();
+    assert!(error.contains("exists already"), "{error}");
+    assert!(!target.exists());
+}
+
+#[tokio::test]
+async fn a_restored_database_remembers_no_head_of_a_log() {
+    let house = House::new().await;
+    let head = LogHead { log: [1; 32], origin: "log".to_owned(), size: 7, root: [2; 32] };
+    house.store.remember_log_head(&head).await.expect("remembered");
+    assert_eq!(house.store.log_heads().await.expect("read"), [head]);
+    let copy = house.path().join("copy.db");
+    house.store.backup(&copy).await.expect("copied");
+    house.store.close().await.expect("closed");
+    let settings = StoreSettings::default();
+    restore(&settings, &copy, house.path(), &house.cx).await.expect("restored");
+    let store = Store::open(&settings, house.path(), CLASSES, &house.cx).await.expect("opened");
+    assert_eq!(store.log_heads().await.expect("read"), []);
 }
 
 #[tokio::test]
