@@ -14,7 +14,12 @@ use bartizan_core::{Clock, Cx, Entropy, Timestamp};
 
 /// The context of production.
 pub(crate) fn cx() -> Cx {
-    Cx::new(Arc::new(SystemClock), Arc::new(SystemEntropy))
+    Cx::new(Arc::new(SystemClock), entropy())
+}
+
+/// The system's randomness alone, for a context whose time is another.
+pub(crate) fn entropy() -> Arc<dyn Entropy> {
+    Arc::new(SystemEntropy)
 }
 
 #[derive(Debug)]

@@ -9,12 +9,13 @@ use serde_json::Map;
 
 use crate::{
     Failure,
+    desk::{Desk, Setting},
     people::{People, Setup, codes, enter},
 };
 
 /// The token's record.
 pub const ADMIN: Class =
-    Class { name: "admin-token", facets: &["state"], retention: Retention::FOREVER };
+    Class { name: "admin-token", facets: &["state"], counted: &[], retention: Retention::FOREVER };
 /// What the token begins with.
 const PREFIX: &str = "bza_";
 /// The longest token that is looked at, in bytes; ours have 68.
@@ -39,6 +40,7 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug)]
 pub struct Admin {
     pub gateway: Arc<Gateway>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) people: Arc<People>,
 }
 
@@ -46,7 +48,16 @@ impl Admin {
     /// # Errors
     /// Says what is wrong with the configuration of people.
     pub fn new(gateway: Arc<Gateway>, setup: Setup) -> Result<Self, Failure> {
-        Ok(Self { gateway, people: Arc::new(People::new(setup)?) })
+        Ok(Self { gateway, desk: Arc::default(), people: Arc::new(People::new(setup)?) })
+    }
+
+    /// Tells the pages the configuration in force, at the start and after each reload.
+    pub fn set_settings(&self, settings: Vec<Setting>) {
+        self.desk.set(settings);
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Vec<Setting>> {
+        self.desk.settings()
     }
 
     /// The one-time link by which the first account is made; nothing when there is one.

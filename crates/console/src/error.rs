@@ -116,6 +116,9 @@ impl From<bartizan_store::Error> for Failure {
             Error::NotFound { .. } => Self::not_found(message),
             Error::Cursor(_)
             | Error::PageLimit { .. }
+            | Error::UnknownFacet { .. }
+            | Error::Values { .. }
+            | Error::Steps { .. }
             | Error::BackupExists { .. }
             | Error::TooLarge { .. } => Self::invalid(message),
             other => Self::failed(&other),

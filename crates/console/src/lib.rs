@@ -15,30 +15,49 @@
 //!   is in the ledger too. Reading a person's words is an act.
 
 mod admin;
+mod charts;
 mod config;
+mod conversation;
+mod counts;
+mod desk;
 mod door;
 mod endpoints;
 mod error;
+mod facet;
+mod files;
+mod frame;
 mod gate;
+mod html;
 mod openapi;
+mod pages;
+mod params;
 mod people;
 mod permit;
+mod proof;
+mod range;
+mod record;
 mod router;
 mod take;
+mod triage;
+mod view;
 mod visitor;
+mod which;
 
 pub use admin::{ADMIN, Admin, Secret};
 pub use config::{OidcConfig, PeopleConfig, SecondFactor};
+pub use desk::Setting;
 pub use error::Failure;
 pub use openapi::document;
 pub use people::Setup;
 pub use router::{Trust, router};
+pub use triage::TRIAGE;
 
 use bartizan_store::Class;
 
 /// The classes of records that this room owns.
 pub const CLASSES: &[&Class] = &[
     &ADMIN,
+    &TRIAGE,
     &people::account::PERSON,
     &people::sessions::SESSION,
     &people::links::LINK,

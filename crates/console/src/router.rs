@@ -1,6 +1,6 @@
 //! Serves the catalogue of endpoints, once it is known who asks and that they may.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Json, Router,
@@ -18,7 +18,7 @@ use crate::{
     Admin, Failure,
     door::{self, Head},
     endpoints::{self, Needs},
-    gate, openapi,
+    files, gate, openapi, pages,
     people::{
         account::{self, Account},
         enter, tokens,
@@ -26,6 +26,8 @@ use crate::{
     permit::{By, Permit, Who},
 };
 
+/// The header that says how long the server took (<https://www.w3.org/TR/server-timing/>).
+const SERVER_TIMING: &str = "server-timing";
 /// The header that names a request, in answers and in the log.
 const REQUEST_ID: &str = "x-bartizan-request-id";
 
@@ -62,7 +64,7 @@ pub fn router(admin: &Admin, trust: Trust) -> Router {
     }
     api = api.route_layer(from_fn_with_state((admin.clone(), trust), prove));
     if trust == Trust::Token {
-        api = api.merge(pages(admin));
+        api = api.merge(for_browsers(admin));
     }
     api.with_state(admin.clone())
         .route(openapi::PATH, get(|| async { Json(openapi::document()) }))
@@ -84,12 +86,17 @@ pub fn router(admin: &Admin, trust: Trust) -> Router {
 }
 
 /// Signing in, and what is behind it.
-fn pages(admin: &Admin) -> Router<Admin> {
-    gate::routes().route_layer(from_fn_with_state(admin.clone(), door::meet))
+fn for_browsers(admin: &Admin) -> Router<Admin> {
+    let signed_in = door::behind(admin, pages::router(), pages::needs);
+    gate::routes()
+        .merge(signed_in)
+        .route_layer(from_fn_with_state(admin.clone(), door::meet))
+        .merge(files::router())
 }
 
 /// Names the request, and gives failures their form.
 async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
     let (cx, secure) = (&admin.gateway.cx, admin.people.secure());
     let id = Id::new(cx).to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -120,6 +127,10 @@ async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Res
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
+    }
+    let took = format!("app;dur={:.2}", start.elapsed().as_secs_f64() * 1000.0);
+    if let Ok(took) = HeaderValue::from_str(&took) {
+        headers.insert(SERVER_TIMING, took);
     }
     response
 }

@@ -1,25 +1,69 @@
 //! What is written about a request: an entry in the ledger before anything is
 //! delivered, an entry when it has ended, and a record for people to look at.
 
-use bartizan_core::{Activity, Event, EventClass, Id, Severity, Timestamp, Verdict};
+use std::time::Duration;
+
+use bartizan_core::{Activity, Event, EventClass, Evidence, Id, Severity, Timestamp, Verdict};
 use bartizan_guard::{Judged, Report};
 use bartizan_ledger::Entry;
 use bartizan_store::{Class, Retention};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// A request and what was decided about it.
 pub const DECISION: Class = Class {
     name: "decision",
-    facets: &["verdict", "route", "model", "key", "protocol", "status", "rules"],
+    facets: &["verdict", "route", "model", "key", "protocol", "status", "rules", "approval"],
+    counted: &["verdict", "route", "model", "key", "protocol", "status", "rules"],
     retention: Retention::days(90),
 };
 /// A finding in a request or an answer.
 pub const FINDING: Class = Class {
     name: "finding",
-    facets: &["code", "severity", "route", "direction", "request"],
+    facets: &["code", "severity", "route", "direction", "request", "state", "assignee"],
+    counted: &["code", "severity", "route", "direction", "state", "assignee"],
     retention: Retention::days(365),
 };
+
+/// The state of a finding that nobody has looked at yet; the console knows the others.
+pub const OPEN: &str = "open";
+
+/// A finding's sealed part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingText {
+    /// What was seen, with excerpts.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+    /// What people wrote about it, the oldest first.
+    #[serde(default)]
+    pub notes: Vec<Note>,
+}
+
+/// What a person wrote about a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    pub by: String,
+    /// RFC 3339.
+    pub at: String,
+    /// The act by which it was added.
+    pub act: Id,
+    pub text: String,
+}
+
+impl FindingText {
+    /// Reads a finding's sealed part; `None` where it is of another form. The first findings had
+    /// their evidence alone in it.
+    pub fn of(sealed: Option<&Value>) -> Option<Self> {
+        match sealed {
+            None => Some(Self::default()),
+            Some(Value::Array(_)) => {
+                let evidence = serde_json::from_value(sealed?.clone()).ok()?;
+                Some(Self { evidence, notes: Vec::new() })
+            }
+            Some(sealed) => serde_json::from_value(sealed.clone()).ok(),
+        }
+    }
+}
 
 /// What a request is called in the ledger, in records and to the client.
 #[derive(Clone, Debug)]
@@ -142,6 +186,29 @@ pub(crate) fn ended(subject: &Subject, outcome: &Outcome) -> Entry {
     entry
 }
 
+/// How long the layers took, in microseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Layers {
+    /// Reading, key, policy, limits.
+    intake_us: u64,
+    /// The guard on the prompt.
+    prompt_us: u64,
+    /// The upstream, and the guard on its answer.
+    answer_us: u64,
+}
+
+impl Layers {
+    /// From the moments when intake and prompt were done with, and all, since the beginning.
+    pub(crate) fn of([intake, prompt]: [Duration; 2], all: Duration) -> Self {
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Self {
+            intake_us: us(intake),
+            prompt_us: us(prompt.saturating_sub(intake)),
+            answer_us: us(all.saturating_sub(prompt)),
+        }
+    }
+}
+
 /// The record's clear metadata.
 pub(crate) fn meta(
     subject: &Subject,
@@ -177,7 +244,7 @@ pub(crate) fn finding_meta(
     object(json!({
         "code": judged.code, "severity": finding.severity, "route": subject.route,
         "direction": direction, "request": subject.id, "mode": judged.mode,
-        "action": judged.action, "finding": finding,
+        "action": judged.action, "finding": finding, "state": OPEN,
     }))
 }
 

@@ -11,6 +11,7 @@ use crate::Error;
 pub const APPROVAL: Class = Class {
     name: "approval",
     facets: &["subject", "kind", "state"],
+    counted: &["kind", "state"],
     retention: Retention::days(400),
 };
 /// The kind of approval that releases a held request.

@@ -18,8 +18,12 @@ use serde_json::{Map, Value};
 use crate::{Error, config::LimitConfig};
 
 /// Keys as records. They rest until they are erased with their tenant.
-pub const KEY: Class =
-    Class { name: "key", facets: &["hash", "name", "state"], retention: Retention::FOREVER };
+pub const KEY: Class = Class {
+    name: "key",
+    facets: &["hash", "name", "state"],
+    counted: &[],
+    retention: Retention::FOREVER,
+};
 
 /// What every key begins with, so that people and scanners know one when they see it.
 pub const PREFIX: &str = "bz_";

@@ -14,6 +14,7 @@ pub mod decisions;
 pub mod holds;
 pub mod identity;
 pub mod keys;
+pub mod made_up;
 pub mod metrics;
 pub mod protocols;
 pub mod routes;

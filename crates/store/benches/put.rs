@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 const DECISION: Class = Class {
     name: "decision",
     facets: &["verdict", "route", "model", "key", "protocol", "status", "rules"],
+    counted: &["verdict", "route", "model", "key", "protocol", "status", "rules"],
     retention: Retention::days(90),
 };
 const WRITERS: u64 = 64;

@@ -8,8 +8,24 @@ pub struct Class {
     /// Fields of the clear metadata that are indexed, so that [`Query`](crate::Query) can
     /// filter by them. A text, number or boolean is one value; of an array, each item is one.
     pub facets: &'static [&'static str],
+    /// Those of the facets whose values are counted as records are written, so that
+    /// [`Store::count`](crate::Store::count) answers at once, however many records there are.
+    /// Not for values that hardly two records share, such as ids: they cost more than they tell.
+    pub counted: &'static [&'static str],
     /// What [`Store::sweep`](crate::Store::sweep) lets be, unless the configuration says otherwise.
     pub retention: Retention,
+}
+
+impl Class {
+    /// What its records are found and counted by, as a text to compare: where it changes, they
+    /// are indexed anew.
+    pub(crate) fn indexed(&self) -> String {
+        let facets = self.facets.join("\n");
+        match self.counted {
+            [] => facets,
+            counted => format!("{facets}\n\n{}", counted.join("\n")),
+        }
+    }
 }
 
 /// How long records rest.

@@ -79,6 +79,12 @@ pub enum Error {
     UnknownFacet { class: String, name: String, known: String },
     #[error("a page has from 1 to {max} records, not {limit}")]
     PageLimit { limit: u16, max: u16 },
+    #[error("of a facet, from 1 to {max} values are told, not {asked}")]
+    Values { asked: u16, max: u16 },
+    #[error(
+        "more than {max} steps of this length hold records; ask for longer steps, or a shorter time"
+    )]
+    Steps { max: usize },
     #[error("`{0}` is no cursor of this query; start again without one")]
     Cursor(String),
     #[error("{what} is {len} bytes, and at most {max} are stored; store less")]

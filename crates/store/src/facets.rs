@@ -1,6 +1,12 @@
 //! The values by which a record is found, taken from its metadata.
 
+use std::fmt;
+
 use ring::digest::{SHA256, digest};
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use crate::hex;
@@ -25,6 +31,45 @@ pub(crate) fn of(meta: &Map<String, Value>, facets: &[&str]) -> Vec<(String, Str
     out.sort_unstable();
     out.dedup();
     out
+}
+
+/// The same, of metadata as it rests; the fields between are passed over. Metadata that is no
+/// JSON was altered outside: it has no values here, and reading the record will say so.
+pub(crate) fn of_text(meta: &str, facets: &[&str]) -> Vec<(String, String)> {
+    let mut text = serde_json::Deserializer::from_str(meta);
+    let fields = Fields(facets).deserialize(&mut text);
+    fields.map(|fields| of(&fields, facets)).unwrap_or_default()
+}
+
+/// Reads these fields of an object.
+struct Fields<'a>(&'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for Fields<'_> {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(name) = from.next_key::<String>()? {
+            if self.0.contains(&name.as_str()) {
+                fields.insert(name, from.next_value()?);
+            } else {
+                from.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(fields)
+    }
 }
 
 /// A value as it stands in the index.
@@ -65,6 +110,11 @@ mod tests {
             shown,
             ["rules=GD001", "rules=GD002", "status=403", "stream=true", "verdict=block"]
         );
+        let names = ["verdict", "status", "stream", "rules", "empty", "deep", "missing"];
+        assert_eq!(of_text(&meta.to_string(), &names), facets);
+        for none in ["", "[]", "{\"verdict\":", "7"] {
+            assert_eq!(of_text(none, &names), [], "{none}");
+        }
     }
 
     #[test]

@@ -15,9 +15,14 @@
 //!
 //! ```
 //! use bartizan_core::{Id, Tenant};
-//! use bartizan_store::{Class, Query, Retention, Store, StoreSettings};
+//! use bartizan_store::{Class, Counting, Query, Retention, Store, StoreSettings};
 //!
-//! const NOTE: Class = Class { name: "note", facets: &["color"], retention: Retention::days(90) };
+//! const NOTE: Class = Class {
+//!     name: "note",
+//!     facets: &["color"],
+//!     counted: &["color"],
+//!     retention: Retention::days(90),
+//! };
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let dir = tempfile::tempdir()?;
@@ -30,6 +35,8 @@
 //!
 //! let red = Query { filters: vec![("color", "red".into())], ..Query::new(&NOTE) };
 //! assert_eq!(store.list(&tenant, &red).await?.records[0].id, id);
+//! let colors = Counting { by: vec!["color"], ..Counting::new(&NOTE) };
+//! assert_eq!(store.count(&tenant, &colors).await?.facets[0].values, [("red".to_owned(), 1)]);
 //! let other: Tenant = "another".parse()?;
 //! assert!(store.get(&other, &NOTE, id).await?.is_none());
 //! # Ok(()) }
@@ -54,6 +61,7 @@ mod record;
 mod repository;
 mod sqlite;
 mod store;
+mod tallies;
 mod vault;
 
 pub use bus::{Bus, BusHealth, Delivery, Feed, Filter, Subscription, entity};
@@ -65,7 +73,10 @@ pub use limits::{
     Reservation, SLOTS,
 };
 pub use portable::{ExportOptions, Exported, Imported, Sealing};
-pub use query::{Cursor, Order, PAGE_RECORDS_MAX, Page, Query};
+pub use query::{
+    Counting, Counts, Cursor, FacetCounts, Order, PAGE_RECORDS_MAX, Page, Query, STEPS_MAX, Step,
+    StepCount, StepCounts, Steps, VALUES_MAX,
+};
 pub use record::Record;
 pub use store::{NewMasterKey, Restored, Store, Swept, look, restore};
 

@@ -467,7 +467,7 @@ impl Importer<'_> {
 
     async fn finish_batch(&mut self) -> Result<()> {
         let Some(batch) = self.batch.take() else { return Ok(()) };
-        for merged in self.repository.merge(batch.rows, batch.class.facets).await? {
+        for merged in self.repository.merge(batch.rows, batch.class).await? {
             self.read += 1;
             match merged {
                 Merged::Added => self.imported.added += 1,

@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt, path::Path};
 use async_trait::async_trait;
 use bartizan_core::{Id, Timestamp};
 
-use crate::{Class, Order, Result};
+use crate::{Class, Counts, Order, Result, Steps};
 
 /// Names one data key; a tenant that was erased and came back has another.
 pub(crate) type KeyId = [u8; 16];
@@ -53,6 +53,8 @@ impl Row {
 pub(crate) struct NewRow {
     pub(crate) row: Row,
     pub(crate) facets: Vec<(String, String)>,
+    /// Those of the facets that are counted.
+    pub(crate) counted: &'static [&'static str],
     pub(crate) key: KeyId,
 }
 
@@ -122,6 +124,19 @@ pub(crate) struct RowQuery<'a> {
     pub(crate) sealed: bool,
 }
 
+/// What to count, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct CountQuery<'a> {
+    pub(crate) tenant: &'a str,
+    pub(crate) class: &'a Class,
+    pub(crate) filters: &'a [(&'a str, String)],
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) by: &'a [&'a str],
+    pub(crate) values_max: usize,
+    pub(crate) steps: Option<Steps<'a>>,
+}
+
 /// Rows of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rows {
@@ -141,38 +156,32 @@ pub(crate) enum Expired {
 
 // LIMIT: a page is held in memory; one record may be larger, and then stands alone.
 pub(crate) const PAGE_BYTES_MAX: usize = 32 << 20;
-/// How many values [`Repository::count`] returns at most.
-pub(crate) const COUNT_VALUES_MAX: u16 = 500;
 
 /// A database.
 #[async_trait]
 pub(crate) trait Repository: Send + Sync + fmt::Debug {
     /// Adds a row, and events beside it, in one transaction.
     async fn insert(&self, row: NewRow, events: Vec<OutboxRow>) -> Result<Written>;
-    /// Replaces a row of `expected` version; its time stays. Durable when it returns.
-    async fn replace(&self, row: NewRow, expected: u64, facets: &[&str]) -> Result<Written>;
+    /// Replaces rows, each of its expected version, in one transaction; their times stay. What
+    /// cannot be replaced stops none of the others. Durable when it returns.
+    async fn replace(&self, rows: Vec<(NewRow, u64)>, class: &Class) -> Result<Vec<Written>>;
     /// Deletes a row; says whether it was there. Durable when it returns.
-    async fn delete(&self, tenant: &str, class: &str, id: Id, facets: &[&str]) -> Result<bool>;
+    async fn delete(&self, tenant: &str, class: &Class, id: Id) -> Result<bool>;
     async fn get(&self, tenant: &str, class: &str, id: Id) -> Result<Option<Row>>;
     async fn list(&self, query: &RowQuery<'_>) -> Result<Rows>;
-    /// The values of a facet and how many rows have each.
-    async fn count(&self, tenant: &str, class: &str, facet: &str) -> Result<Vec<(String, u64)>>;
+    /// Counts rows, as of one moment.
+    async fn count(&self, query: &CountQuery<'_>) -> Result<Counts>;
     /// Adds rows as they are, or replaces older versions of them.
-    async fn merge(&self, rows: Vec<NewRow>, facets: &[&str]) -> Result<Vec<Merged>>;
+    async fn merge(&self, rows: Vec<NewRow>, class: &Class) -> Result<Vec<Merged>>;
     /// The classes that a tenant has rows of.
     async fn classes(&self, tenant: &str) -> Result<Vec<String>>;
-    /// Makes rows of these classes findable by their facets, where the facets have changed.
+    /// Makes rows of these classes findable by their facets and counts them, where the facets
+    /// have changed.
     async fn index(&self, classes: &[&Class]) -> Result<()>;
     /// The newest of the rows that lie beyond the newest `bytes` of a class.
     async fn beyond(&self, tenant: &str, class: &str, bytes: u64) -> Result<Option<Place>>;
     /// Removes some of the expired rows, so that other writers get their turn; 0 when none is left.
-    async fn expire(
-        &self,
-        tenant: &str,
-        class: &str,
-        which: Expired,
-        facets: &[&str],
-    ) -> Result<u64>;
+    async fn expire(&self, tenant: &str, class: &Class, which: Expired) -> Result<u64>;
 
     async fn data_key(&self, tenant: &str) -> Result<Option<WrappedKey>>;
     async fn data_keys(&self) -> Result<Vec<WrappedKey>>;

@@ -15,13 +15,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Bus, Class, Error, ExportOptions, Exported, Imported, Limits, PAGE_RECORDS_MAX, Page, Query,
-    Record, Result, StoreSettings,
+    Bus, Class, Counting, Counts, Cursor, Error, ExportOptions, Exported, Imported, Limits,
+    PAGE_RECORDS_MAX, Page, Query, Record, Result, STEPS_MAX, StoreSettings, VALUES_MAX,
     bus::{LocalBus, NatsBus, Outbox},
     cursor, facets, files, limits, portable,
     postgres::{self, Postgres},
     record::{META_BYTES_MAX, SEALED_BYTES_MAX},
-    repository::{Expired, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Sealed, Written},
+    repository::{
+        CountQuery, Expired, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Sealed, Written,
+    },
     sqlite::{self, Sqlite},
     vault::{DataKey, Source, Vault, sealed_frame},
 };
@@ -215,8 +217,12 @@ impl Store {
             known_facet(class, facet)?;
         }
         let key = self.0.vault.key(tenant).await?;
-        let after = query.after.as_ref();
-        let after = after.map(|after| cursor::read(key.as_deref(), query, after)).transpose()?;
+        let place = |cursor: &Cursor| cursor::read(key.as_deref(), query, cursor);
+        let after = query.after.as_ref().map(place).transpose()?;
+        let before = query.before.as_ref().map(place).transpose()?;
+        if let (Some(_), Some(before)) = (after, &query.before) {
+            return Err(Error::Cursor(before.to_string()));
+        }
         let filters = query.filters.iter().map(|(facet, value)| (*facet, facets::key(value)));
         let filters: Vec<_> = filters.collect();
         let rows = RowQuery {
@@ -225,23 +231,31 @@ impl Store {
             filters: &filters,
             since: query.since,
             until: query.until,
-            after,
-            order: query.order,
+            after: after.or(before),
+            order: if before.is_some() { query.order.reversed() } else { query.order },
             limit: query.limit,
             sealed: query.sealed,
         };
-        let rows = self.0.repository.list(&rows).await?;
-        let (Some(key), Some(last)) = (key, rows.rows.last()) else {
-            return Ok(Page { records: Vec::new(), next: None });
+        let mut rows = self.0.repository.list(&rows).await?;
+        if before.is_some() {
+            rows.rows.reverse();
+        }
+        let (Some(key), Some(first), Some(last)) = (key, rows.rows.first(), rows.rows.last())
+        else {
+            return Ok(Page { records: Vec::new(), next: None, previous: None });
         };
-        let last = Place { time: last.time, id: last.id };
-        let next = rows.more.then(|| cursor::write(&key, query, last));
+        let cursor = |row: &Row| cursor::write(&key, query, Place { time: row.time, id: row.id });
+        // Where it came from, there were records.
+        let (next, previous) = match before {
+            Some(_) => (Some(cursor(last)), rows.more.then(|| cursor(first))),
+            None => (rows.more.then(|| cursor(last)), after.map(|_| cursor(first))),
+        };
         let records = rows.rows.into_iter().map(|row| open_row(&key, row));
         match records.collect::<Result<_>>() {
             Err(Error::Altered { .. }) if self.outdated(tenant, &key).await? => {
                 Box::pin(self.list(tenant, query)).await
             }
-            records => Ok(Page { records: records?, next }),
+            records => Ok(Page { records: records?, next, previous }),
         }
     }
 
@@ -267,10 +281,43 @@ impl Store {
         let key = self.0.vault.key(tenant).await?.ok_or_else(missing)?;
         let version = expected_version.saturating_add(1);
         let row = draft.row(&key, version, &self.0.cx)?;
-        match repository.replace(row, expected_version, class.facets).await? {
+        let written = repository.replace(vec![(row, expected_version)], class).await?;
+        match written.first().copied().unwrap_or(Written::Missing) {
             Written::Done => Ok(version),
             other => Err(refused(other, class, id, expected_version)),
         }
+    }
+
+    /// Puts records, read and then changed, in the place of what they were, where nobody else
+    /// was faster; all in one transaction, durable. Returns of each the new version, or why it
+    /// was left alone.
+    ///
+    /// # Errors
+    /// When the database cannot be written: then nothing was changed.
+    pub async fn replace_all(
+        &self,
+        tenant: &Tenant,
+        class: &Class,
+        records: Vec<Record>,
+    ) -> Result<Vec<Result<u64>>> {
+        let class = self.class(class)?;
+        let Some(key) = self.0.vault.key(tenant).await? else {
+            let missing = |record: Record| refused(Written::Missing, class, record.id, 0);
+            return Ok(records.into_iter().map(|record| Err(missing(record))).collect());
+        };
+        let mut read = Vec::with_capacity(records.len());
+        let mut rows = Vec::with_capacity(records.len());
+        for Record { id, time, version, meta, sealed } in records {
+            let draft = Draft::new(tenant, class, id, time, meta, sealed.as_ref())?;
+            rows.push((draft.row(&key, version.saturating_add(1), &self.0.cx)?, version));
+            read.push((id, version));
+        }
+        let written = self.0.repository.replace(rows, class).await?;
+        let outcome = |(written, (id, version)): (Written, (Id, u64))| match written {
+            Written::Done => Ok(version.saturating_add(1)),
+            other => Err(refused(other, class, id, version)),
+        };
+        Ok(written.into_iter().zip(read).map(outcome).collect())
     }
 
     /// Deletes a record; says whether it was there.
@@ -279,22 +326,43 @@ impl Store {
     /// When the database cannot be written.
     pub async fn delete(&self, tenant: &Tenant, class: &Class, id: Id) -> Result<bool> {
         let class = self.class(class)?;
-        self.0.repository.delete(tenant.as_str(), class.name, id, class.facets).await
+        self.0.repository.delete(tenant.as_str(), class, id).await
     }
 
-    /// How many records have each value of a facet, most frequent first, at most 500 values.
+    /// How many records pass: in all, with each value of some facets, in each step of time. It
+    /// answers in milliseconds however many there are, where there is at most one filter and
+    /// the facets are [`Class::counted`]; otherwise records are looked at one by one, the newest
+    /// some thousands, and what was counted by them alone is marked as not exact.
     ///
     /// # Errors
-    /// When the class has no such facet, or the database cannot be read.
-    pub async fn count(
-        &self,
-        tenant: &Tenant,
-        class: &Class,
-        facet: &str,
-    ) -> Result<Vec<(String, u64)>> {
-        let class = self.class(class)?;
-        known_facet(class, facet)?;
-        self.0.repository.count(tenant.as_str(), class.name, facet).await
+    /// When it cannot be counted as asked, or the database cannot be read.
+    pub async fn count(&self, tenant: &Tenant, what: &Counting<'_>) -> Result<Counts> {
+        let class = self.class(what.class)?;
+        let stacked = what.steps.and_then(|steps| steps.by);
+        let filters = what.filters.iter().map(|(facet, _)| facet);
+        for facet in filters.chain(&what.by).chain(&stacked) {
+            known_facet(class, facet)?;
+        }
+        if !(1..=VALUES_MAX).contains(&what.values_max) {
+            return Err(Error::Values { asked: what.values_max, max: VALUES_MAX });
+        }
+        let filters = what.filters.iter().map(|(facet, value)| (*facet, facets::key(value)));
+        let filters: Vec<_> = filters.collect();
+        let query = CountQuery {
+            tenant: tenant.as_str(),
+            class,
+            filters: &filters,
+            since: what.since,
+            until: what.until,
+            by: &what.by,
+            values_max: usize::from(what.values_max),
+            steps: what.steps,
+        };
+        let counts = self.0.repository.count(&query).await?;
+        if counts.steps.steps.len() > STEPS_MAX {
+            return Err(Error::Steps { max: STEPS_MAX });
+        }
+        Ok(counts)
     }
 
     /// A keyed digest, `hmac-sha256:<hex>`: equal for equal bytes under the same label and
@@ -393,7 +461,7 @@ impl Store {
         for which in by_age.into_iter().chain(by_size) {
             loop {
                 let repository = &self.0.repository;
-                let more = repository.expire(tenant, class.name, which, class.facets).await?;
+                let more = repository.expire(tenant, class, which).await?;
                 removed += more;
                 if more == 0 {
                     break;
@@ -567,7 +635,7 @@ impl<'a> Draft<'a> {
             tag: Vec::new(),
         };
         row.tag = key.tag(&row);
-        Ok(NewRow { row, facets: self.facets.clone(), key: key.id })
+        Ok(NewRow { row, facets: self.facets.clone(), counted: self.class.counted, key: key.id })
     }
 }
 

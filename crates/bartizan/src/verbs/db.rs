@@ -39,12 +39,18 @@ pub(crate) enum Verb {
         tenant: Option<Tenant>,
     },
     /// Read records that `export` wrote. No server may run meanwhile.
-    Import { file: PathBuf },
+    Import {
+        file: PathBuf,
+    },
     /// Copy the database into a new file while work goes on. Keys and ledger stay out.
-    Backup { to: PathBuf },
+    Backup {
+        to: PathBuf,
+    },
     /// Put a backup in the place of the database. The ledger goes on under a new
     /// origin, whose first entry names the old head.
-    Restore { backup: PathBuf },
+    Restore {
+        backup: PathBuf,
+    },
     /// Remove what its retention no longer covers.
     Sweep,
     /// Put a new master key in force, while work goes on.
@@ -54,6 +60,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         from_file: bool,
     },
+    Seed(super::seed::Args),
     /// Destroy a tenant's data key, and with it all of its text, for ever.
     EraseTenant {
         tenant: Tenant,
@@ -66,7 +73,7 @@ pub(crate) enum Verb {
 impl Verb {
     /// Whether it works through administration; the others need the directory.
     pub(super) fn administers(&self) -> bool {
-        !matches!(self, Self::Import { .. } | Self::Restore { .. })
+        !matches!(self, Self::Import { .. } | Self::Restore { .. } | Self::Seed(_))
     }
 }
 
@@ -75,6 +82,7 @@ pub(super) async fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> 
         Verb::Export { out, clear, tenant } => export(call, out, clear, tenant).await,
         Verb::Import { file } => import(call, file).await,
         Verb::Restore { backup } => restore(call, &backup).await,
+        Verb::Seed(args) => super::seed::run(call, args).await,
         Verb::Backup { to } => {
             let to = std::path::absolute(to)?;
             work(call, "", json!({"work": "backup", "to": to})).await

@@ -10,6 +10,7 @@ mod ledger;
 mod people;
 mod reference;
 mod routes;
+mod seed;
 
 use std::path::PathBuf;
 

@@ -1,7 +1,8 @@
 //! The list of endpoints. A new one is a file, or a constant in one, and a line.
 
 use super::{
-    Endpoint, account, approvals, database, decisions, keys, ledger, people, status, token,
+    Endpoint, account, approvals, database, decisions, findings, keys, ledger, people, status,
+    token,
 };
 
 pub(crate) const ALL: &[&Endpoint] = &[
@@ -13,8 +14,15 @@ pub(crate) const ALL: &[&Endpoint] = &[
     &approvals::ALL,
     &approvals::DECIDE,
     &decisions::ALL,
+    &decisions::FACETS,
+    &decisions::HISTOGRAM,
     &decisions::ONE,
-    &decisions::FINDINGS,
+    &findings::ALL,
+    &findings::FACETS,
+    &findings::HISTOGRAM,
+    &findings::ONE,
+    &findings::TRIAGE,
+    &findings::UNDO,
     &ledger::HEAD,
     &ledger::ALL,
     &ledger::PROOF,

@@ -17,7 +17,7 @@ use super::{
 use crate::Failure;
 
 pub(crate) const SESSION: Class =
-    Class { name: "session", facets: &["person"], retention: Retention::days(31) };
+    Class { name: "session", facets: &["person"], counted: &[], retention: Retention::days(31) };
 /// LIMIT: longer cookies are not looked at; ours have 64 bytes.
 const TOKEN_BYTES_MAX: usize = 128;
 /// How exactly it is known when a session was last used: each write costs a sync.

@@ -136,6 +136,53 @@ async fn decisions(tour: &mut Tour) {
     let of = format!("/api/v1/findings?request={}", ids[1]);
     let findings = tour.get("/api/v1/findings", &of).await;
     assert_eq!(findings["records"].as_array().unwrap().len(), 1);
+    let back = format!("{blocked}&before={}", second["previous"].as_str().unwrap());
+    assert_eq!(tour.get("/api/v1/decisions", &back).await["records"], first["records"]);
+    counts(tour).await;
+    triage(tour, findings["records"][0]["id"].as_str().unwrap()).await;
+}
+
+async fn counts(tour: &mut Tour) {
+    let path = "/api/v1/decisions/facets";
+    let facets = tour.get(path, &format!("{path}?by=verdict,rules&values=1")).await;
+    assert_eq!((&facets["records"], &facets["exact"]), (&json!(3), &json!(true)));
+    let verdicts = json!({"name": "verdict", "values": [{"value": "block", "records": 2}], "more": true, "exact": true});
+    assert_eq!(facets["facets"][0], verdicts);
+    let all = tour.get(path, &format!("{path}?verdict=block")).await;
+    assert_eq!((&all["records"], all["facets"].as_array().unwrap().len()), (&json!(2), 7));
+    let path = "/api/v1/decisions/histogram";
+    let histogram = tour.get(path, &format!("{path}?step=5m&by=verdict")).await;
+    assert_eq!(histogram["steps"][0]["records"], 3);
+    assert_eq!(histogram["steps"][0]["values"][0], json!({"value": "block", "records": 2}));
+    let path = "/api/v1/findings/facets";
+    let findings = tour.get(path, &format!("{path}?code=GD001&by=severity")).await;
+    assert_eq!(findings["facets"][0]["values"][0], json!({"value": "high", "records": 3}));
+    let path = "/api/v1/findings/histogram";
+    assert_eq!(tour.get(path, path).await["records"], 3);
+    for (path, says) in [
+        ("/api/v1/decisions/facets?by=colour", "`colour` is no facet of decision"),
+        ("/api/v1/decisions/facets?values=0", "from 1 to 500 values"),
+        ("/api/v1/decisions/facets?step=1h", "unknown field"),
+        ("/api/v1/decisions/histogram?step=1w", "unknown variant"),
+        ("/api/v1/decisions?after=a&before=b", "choose one"),
+    ] {
+        let refused = tour.house.get(path).await;
+        assert_eq!(refused.refused(), (400, "invalid".to_owned()), "{path}");
+        assert!(refused.message().contains(says), "{}", refused.message());
+    }
+}
+
+async fn triage(tour: &mut Tour, id: &str) {
+    let path = "/api/v1/findings/triage";
+    let said =
+        json!({"ids": [id], "state": "acknowledged", "assignee": "person:1", "note": "mine"});
+    let done = tour.post(path, path, &said).await;
+    assert_eq!(done["changed"][0]["state"], "acknowledged");
+    let one = tour.get("/api/v1/findings/{id}", &format!("/api/v1/findings/{id}")).await;
+    assert_eq!(one["text"]["notes"][0]["text"], "mine");
+    let undo = format!("{path}/{}/undo", done["act"].as_str().unwrap());
+    let undone = tour.post("/api/v1/findings/triage/{id}/undo", &undo, &json!({})).await;
+    assert_eq!(undone["changed"][0]["assignee"], json!(null));
 }
 
 async fn ledger(tour: &mut Tour) {

@@ -15,3 +15,4 @@ mod fits;
 mod house;
 mod oidc;
 mod people;
+mod triage;

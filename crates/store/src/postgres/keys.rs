@@ -3,6 +3,7 @@
 use bartizan_core::Timestamp;
 use sqlx::{PgPool, Row as _, postgres::PgRow};
 
+use super::tally;
 use crate::repository::WrappedKey;
 
 const ONE: &str =
@@ -69,9 +70,14 @@ pub(super) async fn erase(pool: &PgPool, tenant: &str, now: Timestamp) -> sqlx::
     let mut transaction = pool.begin().await?;
     sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *transaction).await?;
     sqlx::query(NOTE).bind(tenant).bind(now.millis()).execute(&mut *transaction).await?;
+    // Whoever folds the tallies' log would bring back what is removed here.
+    tally::alone(&mut transaction).await?;
     let mut records = 0;
     for sql in [
         "DELETE FROM bartizan.facets WHERE tenant = $1",
+        "DELETE FROM bartizan.tallies t USING bartizan.tally_names n WHERE t.name = n.id AND n.tenant = $1",
+        "DELETE FROM bartizan.tally_names WHERE tenant = $1",
+        "DELETE FROM bartizan.tally_log WHERE tenant = $1",
         "DELETE FROM bartizan.outbox WHERE tenant = $1",
         "DELETE FROM bartizan.records WHERE tenant = $1",
     ] {

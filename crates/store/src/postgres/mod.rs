@@ -18,13 +18,14 @@ mod keys;
 mod outbox;
 mod read;
 mod schema;
+mod tally;
 mod write;
 
 use crate::{
-    Class, Error, Result,
+    Class, Counts, Error, Result,
     repository::{
-        Expired, Merged, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Rows, WrappedKey,
-        Written,
+        CountQuery, Expired, Merged, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Rows,
+        WrappedKey, Written,
     },
 };
 
@@ -170,12 +171,12 @@ impl Repository for Postgres {
         self.run(write::insert(&self.pool, &row, &events)).await
     }
 
-    async fn replace(&self, row: NewRow, expected: u64, facets: &[&str]) -> Result<Written> {
-        self.run(write::replace(&self.pool, &row, expected, facets)).await
+    async fn replace(&self, rows: Vec<(NewRow, u64)>, class: &Class) -> Result<Vec<Written>> {
+        self.run(write::replace(&self.pool, &rows, class)).await
     }
 
-    async fn delete(&self, tenant: &str, class: &str, id: Id, facets: &[&str]) -> Result<bool> {
-        self.run(write::delete(&self.pool, tenant, class, id, facets)).await
+    async fn delete(&self, tenant: &str, class: &Class, id: Id) -> Result<bool> {
+        self.run(write::delete(&self.pool, tenant, class, id)).await
     }
 
     async fn get(&self, tenant: &str, class: &str, id: Id) -> Result<Option<Row>> {
@@ -186,12 +187,12 @@ impl Repository for Postgres {
         self.run(read::list(&self.pool, query)).await
     }
 
-    async fn count(&self, tenant: &str, class: &str, facet: &str) -> Result<Vec<(String, u64)>> {
-        self.run(read::count(&self.pool, tenant, class, facet)).await
+    async fn count(&self, query: &CountQuery<'_>) -> Result<Counts> {
+        self.run(read::count(&self.pool, query)).await
     }
 
-    async fn merge(&self, rows: Vec<NewRow>, facets: &[&str]) -> Result<Vec<Merged>> {
-        self.run(write::merge(&self.pool, &rows, facets)).await
+    async fn merge(&self, rows: Vec<NewRow>, class: &Class) -> Result<Vec<Merged>> {
+        self.run(write::merge(&self.pool, &rows, class)).await
     }
 
     async fn classes(&self, tenant: &str) -> Result<Vec<String>> {
@@ -206,14 +207,8 @@ impl Repository for Postgres {
         self.run(read::beyond(&self.pool, tenant, class, bytes)).await
     }
 
-    async fn expire(
-        &self,
-        tenant: &str,
-        class: &str,
-        which: Expired,
-        facets: &[&str],
-    ) -> Result<u64> {
-        self.run(write::expire(&self.pool, tenant, class, which, facets)).await
+    async fn expire(&self, tenant: &str, class: &Class, which: Expired) -> Result<u64> {
+        self.run(write::expire(&self.pool, tenant, class, which)).await
     }
 
     async fn data_key(&self, tenant: &str) -> Result<Option<WrappedKey>> {
@@ -269,9 +264,9 @@ impl Repository for Postgres {
         Ok(())
     }
 
-    /// The server's own autovacuum does it.
+    /// The server's own autovacuum does it; here, what was counted and is gone is forgotten.
     async fn compact(&self) -> Result<()> {
-        Ok(())
+        self.run(tally::forget(&self.pool)).await
     }
 
     async fn backup(&self, _to: &Path) -> Result<()> {

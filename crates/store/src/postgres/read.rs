@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use bartizan_core::{Id, Timestamp};
 use sqlx::{PgPool, Postgres, QueryBuilder, Row as _, postgres::PgRow};
 
+use super::tally::Tallies;
 use crate::{
-    Order,
+    Counts, Order,
     columns::{id, number, stored},
-    repository::{COUNT_VALUES_MAX, PAGE_BYTES_MAX, Place, Row, RowQuery, Rows, Sealed},
+    repository::{CountQuery, PAGE_BYTES_MAX, Place, Row, RowQuery, Rows, Sealed},
+    tallies,
 };
 
 /// Reads a row's columns, and the sealed part where it was asked for.
@@ -104,19 +106,14 @@ fn select(query: &RowQuery<'_>) -> QueryBuilder<Postgres> {
     sql
 }
 
-pub(super) async fn count(
-    pool: &PgPool,
-    tenant: &str,
-    class: &str,
-    facet: &str,
-) -> sqlx::Result<Vec<(String, u64)>> {
-    const SQL: &str = "SELECT value, COUNT(*) FROM bartizan.facets \
-        WHERE tenant = $1 AND class = $2 AND facet = $3 \
-        GROUP BY value ORDER BY 2 DESC, 1 LIMIT $4";
-    let query = sqlx::query_as(SQL).bind(tenant).bind(class).bind(facet);
-    let counted: Vec<(Vec<u8>, i64)> =
-        query.bind(i64::from(COUNT_VALUES_MAX)).fetch_all(pool).await?;
-    counted.into_iter().map(|(value, count)| Ok((text(value)?, number(count)?))).collect()
+/// Counts within one transaction, so that tallies, log and records are of one moment.
+pub(super) async fn count(pool: &PgPool, query: &CountQuery<'_>) -> sqlx::Result<Counts> {
+    let mut transaction =
+        pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mut reader = Tallies { connection: &mut transaction, query };
+    let counts = tallies::count(&mut reader, query).await?;
+    transaction.commit().await?;
+    Ok(counts)
 }
 
 pub(super) async fn classes(pool: &PgPool, tenant: &str) -> sqlx::Result<Vec<String>> {

@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool};
 use crate::{Error, Result};
 
 /// Step n leads from format n to format n + 1.
-const MIGRATIONS: &[&str] = &[FORMAT_1];
+const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2];
 
 const FORMAT_1: &str = r#"
 CREATE TABLE bartizan.data_keys (
@@ -67,6 +67,31 @@ INSERT INTO bartizan.outbox_place VALUES (0);
 CREATE TABLE bartizan.subscribers (
     name TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     done BIGINT NOT NULL
+);
+"#;
+
+/// Tallies (`tallies.rs`). They are made from the records when the classes are indexed.
+const FORMAT_2: &str = r#"
+CREATE TABLE bartizan.tally_names (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant TEXT COLLATE "C" NOT NULL,
+    class TEXT COLLATE "C" NOT NULL,
+    facet TEXT COLLATE "C" NOT NULL,
+    value BYTEA NOT NULL,
+    UNIQUE (tenant, class, facet, value)
+);
+CREATE TABLE bartizan.tallies (
+    name BIGINT NOT NULL,
+    step_ms BIGINT NOT NULL,
+    start_ms BIGINT NOT NULL,
+    count BIGINT NOT NULL,
+    PRIMARY KEY (name, step_ms, start_ms)
+);
+CREATE TABLE bartizan.tally_log (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant TEXT COLLATE "C" NOT NULL,
+    class TEXT COLLATE "C" NOT NULL,
+    line TEXT NOT NULL
 );
 "#;
 

@@ -77,6 +77,9 @@ pub(super) async fn erase(
     for sql in [
         "DELETE FROM data_keys WHERE tenant = ?",
         "DELETE FROM facets WHERE tenant = ?",
+        "DELETE FROM tallies WHERE name IN (SELECT id FROM tally_names WHERE tenant = ?)",
+        "DELETE FROM tally_names WHERE tenant = ?",
+        "DELETE FROM tally_log WHERE tenant = ?",
         "DELETE FROM outbox WHERE tenant = ?",
         "DELETE FROM records WHERE tenant = ?",
     ] {

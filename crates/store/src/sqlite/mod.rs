@@ -25,6 +25,7 @@ mod keys;
 mod outbox;
 mod read;
 mod schema;
+mod tally;
 mod write;
 mod writer;
 
@@ -32,10 +33,10 @@ pub(crate) use backup::restore;
 use writer::Writer;
 
 use crate::{
-    Class, Error, Result, files,
+    Class, Counts, Error, Result, files,
     repository::{
-        Expired, Merged, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Rows, WrappedKey,
-        Written,
+        CountQuery, Expired, Merged, NewRow, OutboxRow, Place, Repository, Row, RowQuery, Rows,
+        WrappedKey, Written,
     },
 };
 
@@ -145,15 +146,15 @@ impl Repository for Sqlite {
         self.writer.insert(row, events).await
     }
 
-    async fn replace(&self, row: NewRow, expected: u64, facets: &[&str]) -> Result<Written> {
+    async fn replace(&self, rows: Vec<(NewRow, u64)>, class: &Class) -> Result<Vec<Written>> {
         let mut writer = self.writer.durable().await?;
-        let written = write::replace(writer.connection()?, &row, expected, facets).await;
+        let written = write::replace(writer.connection()?, &rows, class).await;
         written.map_err(|e| self.fault(e))
     }
 
-    async fn delete(&self, tenant: &str, class: &str, id: Id, facets: &[&str]) -> Result<bool> {
+    async fn delete(&self, tenant: &str, class: &Class, id: Id) -> Result<bool> {
         let mut writer = self.writer.durable().await?;
-        let deleted = write::delete(writer.connection()?, tenant, class, id, facets).await;
+        let deleted = write::delete(writer.connection()?, tenant, class, id).await;
         deleted.map_err(|e| self.fault(e))
     }
 
@@ -165,13 +166,13 @@ impl Repository for Sqlite {
         read::list(&self.readers, query).await.map_err(|e| self.fault(e))
     }
 
-    async fn count(&self, tenant: &str, class: &str, facet: &str) -> Result<Vec<(String, u64)>> {
-        read::count(&self.readers, tenant, class, facet).await.map_err(|e| self.fault(e))
+    async fn count(&self, query: &CountQuery<'_>) -> Result<Counts> {
+        read::count(&self.readers, query).await.map_err(|e| self.fault(e))
     }
 
-    async fn merge(&self, rows: Vec<NewRow>, facets: &[&str]) -> Result<Vec<Merged>> {
+    async fn merge(&self, rows: Vec<NewRow>, class: &Class) -> Result<Vec<Merged>> {
         let mut writer = self.writer.durable().await?;
-        let merged = write::merge(writer.connection()?, &rows, facets).await;
+        let merged = write::merge(writer.connection()?, &rows, class).await;
         merged.map_err(|e| self.fault(e))
     }
 
@@ -188,15 +189,9 @@ impl Repository for Sqlite {
         read::beyond(&self.readers, tenant, class, bytes).await.map_err(|e| self.fault(e))
     }
 
-    async fn expire(
-        &self,
-        tenant: &str,
-        class: &str,
-        which: Expired,
-        facets: &[&str],
-    ) -> Result<u64> {
+    async fn expire(&self, tenant: &str, class: &Class, which: Expired) -> Result<u64> {
         let mut writer = self.writer.quick().await?;
-        let expired = write::expire(writer.connection()?, tenant, class, which, facets).await;
+        let expired = write::expire(writer.connection()?, tenant, class, which).await;
         expired.map_err(|e| self.fault(e))
     }
 
@@ -297,6 +292,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::conformance::NOTE;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn sqlite_conforms() {
@@ -342,7 +338,7 @@ mod tests {
             let version =
                 repo.get("a", "note", row.row.id).await.expect("read").expect("there").version;
             row.row.version = version + 1;
-            let mut replace = repo.replace(row.clone(), version, &["color"]);
+            let mut replace = repo.replace(vec![(row.clone(), version)], &NOTE);
             for _ in 0..polls {
                 let poll = |task: &mut std::task::Context<'_>| {
                     std::task::Poll::Ready(replace.as_mut().poll(task).is_ready())

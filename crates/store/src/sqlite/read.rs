@@ -6,10 +6,12 @@ use bartizan_core::{Id, Timestamp};
 use futures_util::TryStreamExt;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
+use super::tally::Tallies;
 use crate::{
-    Order,
+    Counts, Order,
     columns::{id, number, stored},
-    repository::{COUNT_VALUES_MAX, PAGE_BYTES_MAX, Place, Row, RowQuery, Rows, Sealed},
+    repository::{CountQuery, PAGE_BYTES_MAX, Place, Row, RowQuery, Rows, Sealed},
+    tallies,
 };
 
 /// To find the rarest filter, each is counted this far.
@@ -138,18 +140,13 @@ fn narrow(sql: &mut QueryBuilder<Sqlite>, query: &RowQuery<'_>, along: &str) {
     sql.push_bind(i64::from(query.limit).saturating_add(1));
 }
 
-pub(super) async fn count(
-    readers: &SqlitePool,
-    tenant: &str,
-    class: &str,
-    facet: &str,
-) -> sqlx::Result<Vec<(String, u64)>> {
-    const SQL: &str = "SELECT value, COUNT(*) FROM facets WHERE tenant = ? AND class = ? AND facet = ? \
-        GROUP BY value ORDER BY 2 DESC, 1 LIMIT ?";
-    let query = sqlx::query_as(SQL).bind(tenant.to_owned()).bind(class.to_owned());
-    let query = query.bind(facet.to_owned()).bind(COUNT_VALUES_MAX);
-    let counted: Vec<(String, i64)> = query.fetch_all(readers).await?;
-    counted.into_iter().map(|(value, count)| Ok((value, number(count)?))).collect()
+/// Counts within one transaction, so that tallies, log and records are of one moment.
+pub(super) async fn count(readers: &SqlitePool, query: &CountQuery<'_>) -> sqlx::Result<Counts> {
+    let mut transaction = readers.begin().await?;
+    let mut reader = Tallies { connection: &mut transaction, query };
+    let counts = tallies::count(&mut reader, query).await?;
+    transaction.rollback().await?;
+    Ok(counts)
 }
 
 pub(super) async fn classes(readers: &SqlitePool, tenant: &str) -> sqlx::Result<Vec<String>> {

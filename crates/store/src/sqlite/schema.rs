@@ -14,7 +14,7 @@ use crate::{Error, Result, files};
 /// `BTZN`: marks the file as ours (`PRAGMA application_id`).
 const APPLICATION_ID: u32 = 0x4254_5A4E;
 /// Step n leads from format n to format n + 1. `PRAGMA user_version` is the format.
-const MIGRATIONS: &[&str] = &[FORMAT_1];
+const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2];
 
 const FORMAT_1: &str = "
 CREATE TABLE data_keys (
@@ -67,6 +67,33 @@ CREATE TABLE subscribers (
     name TEXT NOT NULL PRIMARY KEY,
     done INTEGER NOT NULL
 ) WITHOUT ROWID;
+";
+
+/// Tallies (`tallies.rs`). They are made from the records when the classes are indexed.
+const FORMAT_2: &str = "
+CREATE TABLE tally_names (
+    id INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    class TEXT NOT NULL,
+    facet TEXT NOT NULL,
+    value TEXT NOT NULL
+);
+CREATE UNIQUE INDEX tally_names_by_value ON tally_names (tenant, class, facet, value);
+CREATE TABLE tallies (
+    name INTEGER NOT NULL,
+    step_ms INTEGER NOT NULL,
+    start_ms INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (name, step_ms, start_ms)
+) WITHOUT ROWID;
+CREATE INDEX tallies_empty ON tallies (count) WHERE count = 0;
+CREATE TABLE tally_log (
+    number INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    class TEXT NOT NULL,
+    line TEXT NOT NULL
+);
+CREATE INDEX tally_log_by_class ON tally_log (tenant, class);
 ";
 
 /// The format that this version writes.

@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeSet, sync::Arc, sync::LazyLock};
 
-use bartizan_core::Id;
-use serde_json::{Map, Value};
-use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection};
+use bartizan_core::{Id, Timestamp};
+use sqlx::{Connection, Row as _, SqliteConnection};
 
-use super::{outbox, writer::Put};
+use super::{outbox, tally, writer::Put};
 use crate::{
     Class,
     columns::{id, stored},
     facets,
     repository::{Expired, KeyId, Merged, NewRow, Row, Sealed, Written},
+    tallies::Changes,
 };
 
 /// How many rows one statement adds: few sizes, so that each is prepared once.
@@ -35,7 +35,12 @@ static INSERT_FACETS: LazyLock<Vec<(usize, Arc<str>)>> = LazyLock::new(|| {
 
 fn statements(start: &str, columns: usize) -> Vec<(usize, Arc<str>)> {
     let one = format!("({})", vec!["?"; columns].join(","));
-    let of = |rows| Arc::from(format!("{start}{}", vec![one.as_str(); rows].join(",")));
+    chunked(start, &one, "")
+}
+
+/// A statement of each size: so many times `one` between start and end.
+pub(super) fn chunked(start: &str, one: &str, end: &str) -> Vec<(usize, Arc<str>)> {
+    let of = |rows| Arc::from(format!("{start}{}{end}", vec![one; rows].join(",")));
     CHUNKS.iter().map(|rows| (*rows, of(*rows))).collect()
 }
 
@@ -45,7 +50,7 @@ macro_rules! in_chunks {
         let mut rest: &[_] = $items;
         for (size, sql) in $statements.iter() {
             while let Some((chunk, after)) = rest.split_at_checked(*size) {
-                let mut $query = sqlx::query(AssertSqlSafe(sql.clone()));
+                let mut $query = sqlx::query(sqlx::AssertSqlSafe(sql.clone()));
                 for $item in chunk {
                     $query = $bind;
                 }
@@ -55,6 +60,7 @@ macro_rules! in_chunks {
         }
     }};
 }
+pub(super) use in_chunks;
 
 /// Adds a group within the caller's transaction. `false` when a row's data key is gone.
 pub(super) async fn insert_group(
@@ -69,7 +75,9 @@ pub(super) async fn insert_group(
         }
     }
     let rows: Vec<&NewRow> = group.iter().map(|put| &put.row).collect();
-    add_rows(connection, &rows).await?;
+    let mut changes = Changes::default();
+    add_rows(connection, &rows, &mut changes).await?;
+    tally::note(connection, changes).await?;
     let events: Vec<_> = group.iter().flat_map(|put| &put.events).collect();
     outbox::add(connection, &events).await?;
     Ok(true)
@@ -85,45 +93,59 @@ pub(super) async fn insert(connection: &mut SqliteConnection, put: &Put) -> sqlx
     if present(&mut transaction, &row.tenant, &row.class, row.id).await?.is_some() {
         return Ok(Written::Exists);
     }
-    add_rows(&mut transaction, &[&put.row]).await?;
+    let mut changes = Changes::default();
+    add_rows(&mut transaction, &[&put.row], &mut changes).await?;
+    tally::note(&mut transaction, changes).await?;
     outbox::add(&mut transaction, &put.events.iter().collect::<Vec<_>>()).await?;
     transaction.commit().await?;
     Ok(Written::Done)
 }
 
+/// Replaces each row that is still of its expected version, all in one transaction.
 pub(super) async fn replace(
     connection: &mut SqliteConnection,
-    new: &NewRow,
-    expected: u64,
-    facets: &[&str],
-) -> sqlx::Result<Written> {
+    rows: &[(NewRow, u64)],
+    class: &Class,
+) -> sqlx::Result<Vec<Written>> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let row = &new.row;
-    if !has_key(&mut transaction, &row.tenant, &new.key).await? {
-        return Ok(Written::KeyGone);
+    let mut written = Vec::with_capacity(rows.len());
+    let mut removed = Vec::new();
+    let mut changes = Changes::default();
+    for (new, expected) in rows {
+        let row = &new.row;
+        if !has_key(&mut transaction, &row.tenant, &new.key).await? {
+            written.push(Written::KeyGone);
+            continue;
+        }
+        let Some(old) = present(&mut transaction, &row.tenant, &row.class, row.id).await? else {
+            written.push(Written::Missing);
+            continue;
+        };
+        if old.version != stored(*expected) {
+            written.push(Written::Version(u64::try_from(old.version).unwrap_or(0)));
+            continue;
+        }
+        removed.push(remove(&mut transaction, &row.tenant, class, &old).await?);
+        add_rows(&mut transaction, &[new], &mut changes).await?;
+        written.push(Written::Done);
     }
-    let Some(old) = present(&mut transaction, &row.tenant, &row.class, row.id).await? else {
-        return Ok(Written::Missing);
-    };
-    if old.version != stored(expected) {
-        return Ok(Written::Version(u64::try_from(old.version).unwrap_or(0)));
-    }
-    remove(&mut transaction, &row.tenant, &row.class, &old, facets).await?;
-    add_rows(&mut transaction, &[new]).await?;
+    tally::note(&mut transaction, without(changes, &removed, class)).await?;
     transaction.commit().await?;
-    Ok(Written::Done)
+    Ok(written)
 }
 
 pub(super) async fn delete(
     connection: &mut SqliteConnection,
     tenant: &str,
-    class: &str,
+    class: &Class,
     id: Id,
-    facets: &[&str],
 ) -> sqlx::Result<bool> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let Some(old) = present(&mut transaction, tenant, class, id).await? else { return Ok(false) };
-    remove(&mut transaction, tenant, class, &old, facets).await?;
+    let Some(old) = present(&mut transaction, tenant, class.name, id).await? else {
+        return Ok(false);
+    };
+    let removed = [remove(&mut transaction, tenant, class, &old).await?];
+    tally::note(&mut transaction, without(Changes::default(), &removed, class)).await?;
     transaction.commit().await?;
     Ok(true)
 }
@@ -131,10 +153,12 @@ pub(super) async fn delete(
 pub(super) async fn merge(
     connection: &mut SqliteConnection,
     rows: &[NewRow],
-    facets: &[&str],
+    class: &Class,
 ) -> sqlx::Result<Vec<Merged>> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut merged = Vec::with_capacity(rows.len());
+    let mut removed = Vec::new();
+    let mut changes = Changes::default();
     for new in rows {
         let row = &new.row;
         if !has_key(&mut transaction, &row.tenant, &new.key).await? {
@@ -150,13 +174,14 @@ pub(super) async fn merge(
         if outcome == Merged::Updated
             && let Some(old) = &old
         {
-            remove(&mut transaction, &row.tenant, &row.class, old, facets).await?;
+            removed.push(remove(&mut transaction, &row.tenant, class, old).await?);
         }
         if outcome != Merged::Kept {
-            add_rows(&mut transaction, &[new]).await?;
+            add_rows(&mut transaction, &[new], &mut changes).await?;
         }
         merged.push(outcome);
     }
+    tally::note(&mut transaction, without(changes, &removed, class)).await?;
     transaction.commit().await?;
     Ok(merged)
 }
@@ -164,9 +189,8 @@ pub(super) async fn merge(
 pub(super) async fn expire(
     connection: &mut SqliteConnection,
     tenant: &str,
-    class: &str,
+    class: &Class,
     which: Expired,
-    facets: &[&str],
 ) -> sqlx::Result<u64> {
     const SQL: &str = "SELECT number, id, time_ms, version, meta FROM records \
         WHERE tenant = ? AND class = ? AND (time_ms, id) < (?, ?) ORDER BY time_ms, id LIMIT ?";
@@ -176,24 +200,26 @@ pub(super) async fn expire(
         Expired::UpTo(place) => (place.time, [place.id.as_bytes().as_slice(), &[0]].concat()),
     };
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let query = sqlx::query(SQL).bind(tenant.to_owned()).bind(class.to_owned());
+    let query = sqlx::query(SQL).bind(tenant.to_owned()).bind(class.name.to_owned());
     let query = query.bind(time.millis()).bind(bound).bind(EXPIRE_MAX);
     let found = query.fetch_all(&mut *transaction).await?;
+    let mut removed = Vec::with_capacity(found.len());
     for row in &found {
-        remove(&mut transaction, tenant, class, &old(row)?, facets).await?;
+        removed.push(remove(&mut transaction, tenant, class, &old(row)?).await?);
     }
+    tally::note(&mut transaction, without(Changes::default(), &removed, class)).await?;
     transaction.commit().await?;
     Ok(u64::try_from(found.len()).unwrap_or(u64::MAX))
 }
 
-/// Compares the facets of each class with those that its rows were indexed by, and indexes them
-/// anew where they differ: all in one transaction, since a half index would hide rows.
+/// Compares the facets of each class with those that its rows were indexed by, and indexes and
+/// counts them anew where they differ: all in one transaction, since a half index would hide rows.
 pub(super) async fn index(
     connection: &mut SqliteConnection,
     classes: &[&Class],
 ) -> sqlx::Result<()> {
     for class in classes {
-        let names = class.facets.join("\n");
+        let names = class.indexed();
         let known: Option<String> = sqlx::query_scalar("SELECT facets FROM classes WHERE name = ?")
             .bind(class.name)
             .fetch_optional(&mut *connection)
@@ -215,6 +241,7 @@ async fn index_class(
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let drop = sqlx::query("DELETE FROM facets WHERE class = ?").bind(class.name);
     drop.execute(&mut *transaction).await?;
+    tally::clear(&mut transaction, class.name).await?;
     let mut after = 0i64;
     loop {
         let page = sqlx::query(PAGE).bind(class.name).bind(after).bind(INDEX_MAX);
@@ -223,10 +250,15 @@ async fn index_class(
         after = last.try_get(0)?;
         let mut found = Vec::new();
         for row in &page {
-            let tenant: String = row.try_get(5)?;
-            found.extend(old(row)?.facets(&tenant, class.name, class.facets));
+            found.push(old(row)?.removed(row.try_get(5)?, class));
         }
-        add_facets(&mut transaction, &found).await?;
+        let rows: Vec<FacetRow> = found.iter().flat_map(|row| row.rows(class.name)).collect();
+        add_facets(&mut transaction, &rows).await?;
+        let mut changes = Changes::default();
+        for row in &found {
+            changes.add((&row.tenant, class.name), class.counted, row.time, &row.facets, 1);
+        }
+        tally::note(&mut transaction, changes).await?;
     }
     const NOTE: &str = "INSERT OR REPLACE INTO classes (name, facets) VALUES (?, ?)";
     sqlx::query(NOTE).bind(class.name).bind(names).execute(&mut *transaction).await?;
@@ -244,6 +276,7 @@ pub(super) async fn flush(connection: &mut SqliteConnection) -> sqlx::Result<()>
 }
 
 pub(super) async fn compact(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    tally::forget(connection).await?;
     sqlx::query(COMPACT).fetch_all(connection).await.map(drop)
 }
 
@@ -277,12 +310,34 @@ fn old(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Old> {
 }
 
 impl Old {
-    fn facets(&self, tenant: &str, class: &str, names: &[&str]) -> Vec<FacetRow> {
-        // Metadata that is no JSON was altered outside; reading the record will say so.
-        let meta: Map<String, Value> = serde_json::from_str(&self.meta).unwrap_or_default();
-        let values = facets::of(&meta, names).into_iter();
-        values.map(|value| FacetRow::new(tenant, class, value, self.time_ms, self.id)).collect()
+    fn removed(&self, tenant: String, class: &Class) -> Removed {
+        let facets = facets::of_text(&self.meta, class.facets);
+        Removed { tenant, id: self.id, time: Timestamp::from_millis(self.time_ms), facets }
     }
+}
+
+/// Where a row was found, and counted.
+struct Removed {
+    tenant: String,
+    id: Id,
+    time: Timestamp,
+    facets: Vec<(String, String)>,
+}
+
+impl Removed {
+    fn rows(&self, class: &str) -> Vec<FacetRow> {
+        let values = self.facets.iter().cloned();
+        let row = |value| FacetRow::new(&self.tenant, class, value, self.time.millis(), self.id);
+        values.map(row).collect()
+    }
+}
+
+/// The changes, less what was removed.
+fn without<'a>(mut changes: Changes<'a>, removed: &'a [Removed], class: &'a Class) -> Changes<'a> {
+    for row in removed {
+        changes.add((&row.tenant, class.name), class.counted, row.time, &row.facets, -1);
+    }
+    changes
 }
 
 async fn present(
@@ -298,28 +353,37 @@ async fn present(
     found.as_ref().map(old).transpose()
 }
 
+/// Removes a row. What it changes in the tallies is for the caller to note.
 async fn remove(
     connection: &mut SqliteConnection,
     tenant: &str,
-    class: &str,
+    class: &Class,
     row: &Old,
-    facets: &[&str],
-) -> sqlx::Result<()> {
+) -> sqlx::Result<Removed> {
     const FACET: &str = "DELETE FROM facets WHERE tenant = ? AND class = ? AND facet = ? \
         AND value = ? AND time_ms = ? AND id = ?";
-    for facet in row.facets(tenant, class, facets) {
+    let removed = row.removed(tenant.to_owned(), class);
+    for facet in removed.rows(class.name) {
         facet.bind(sqlx::query(FACET)).execute(&mut *connection).await?;
     }
     sqlx::query("DELETE FROM records WHERE number = ?")
         .bind(row.number)
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(removed)
 }
 
-async fn add_rows(connection: &mut SqliteConnection, rows: &[&NewRow]) -> sqlx::Result<()> {
+/// Adds rows, and notes what they change in the tallies.
+async fn add_rows<'a>(
+    connection: &mut SqliteConnection,
+    rows: &[&'a NewRow],
+    changes: &mut Changes<'a>,
+) -> sqlx::Result<()> {
     in_chunks!(connection, INSERT_RECORDS, rows, |query, new| bind_row(query, &new.row));
     let facets: Vec<FacetRow> = rows.iter().flat_map(|new| facet_rows(new)).collect();
+    for NewRow { row, facets, counted, .. } in rows {
+        changes.add((&row.tenant, &row.class), counted, row.time, facets, 1);
+    }
     add_facets(connection, &facets).await
 }
 

@@ -91,7 +91,7 @@ async fn a_backup_under_load_is_of_one_moment() {
             found.iter().map(|value| value.as_u64().expect("a number")).collect();
         numbers.sort_unstable();
         assert!(numbers.iter().copied().eq(0..u64::try_from(numbers.len()).expect("few")));
-        let counted = store.count(&a, &NOTE, "color").await.expect("counted");
+        let counted = count(&store, &a, "color").await;
         assert_eq!(
             counted.first().map_or(0, |(_, n)| *n),
             u64::try_from(numbers.len()).expect("few")

@@ -28,13 +28,18 @@ use std::{
 };
 
 use bartizan_core::{Cx, Id, Tenant, sim};
-use bartizan_store::{Class, Retention, Store, StoreSettings};
+use bartizan_store::{Class, Counting, Retention, Store, StoreSettings};
 use serde_json::{Map, Value};
 use sqlx::Connection;
 
-const NOTE: Class =
-    Class { name: "note", facets: &["color", "tags"], retention: Retention::days(10) };
-const BLOB: Class = Class { name: "blob", facets: &[], retention: Retention::FOREVER };
+const NOTE: Class = Class {
+    name: "note",
+    facets: &["color", "tags"],
+    counted: &["color", "tags"],
+    retention: Retention::days(10),
+};
+const BLOB: Class =
+    Class { name: "blob", facets: &[], counted: &[], retention: Retention::FOREVER };
 const CLASSES: &[&Class] = &[&NOTE, &BLOB];
 
 /// A store in a directory that goes when the test ends.
@@ -100,6 +105,14 @@ fn rand_seed() -> u64 {
 
 async fn open(dir: &Path, cx: &Cx) -> bartizan_store::Result<Store> {
     Store::open(&StoreSettings::default(), dir, CLASSES, cx).await
+}
+
+/// How many notes have each value of a facet.
+async fn count(store: &Store, of: &Tenant, facet: &str) -> Vec<(String, u64)> {
+    let what = Counting { by: vec![facet], ..Counting::new(&NOTE) };
+    let counts = store.count(of, &what).await.expect("counted");
+    assert!(counts.exact && counts.facets[0].exact);
+    counts.facets[0].values.clone()
 }
 
 fn tenant(name: &str) -> Tenant {

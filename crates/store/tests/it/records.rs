@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bartizan_store::{Cursor, Error, Order, Query, RetentionSettings, Store, StoreSettings};
+use bartizan_store::{
+    Counting, Cursor, Error, Order, Query, RetentionSettings, Store, StoreSettings,
+};
 use expect_test::expect;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -76,6 +78,92 @@ async fn walk(store: &Store, tenant: &Tenant, mut query: Query<'_>) -> Vec<Id> {
 }
 
 #[tokio::test]
+async fn the_way_back_leads_over_the_same_pages() {
+    let house = House::new().await;
+    let a = tenant("a");
+    for n in 0..23 {
+        house.clock.advance_ms(i64::from(n % 3 == 0));
+        house.note(&a, if n % 2 == 0 { "red" } else { "blue" }, "t").await;
+    }
+    let red = vec![("color", "red".to_owned())];
+    for (filters, order) in [(red, Order::Oldest), (Vec::new(), Order::Newest)] {
+        let query = Query { filters, order, limit: 4, ..Query::new(&NOTE) };
+        let mut pages = vec![house.store.list(&a, &query).await.expect("listed")];
+        assert_eq!(pages[0].previous, None, "nothing is before the first");
+        while let Some(next) = pages[pages.len() - 1].next.clone() {
+            let query = Query { after: Some(next), ..query.clone() };
+            pages.push(house.store.list(&a, &query).await.expect("listed"));
+        }
+        let mut at = pages.len() - 1;
+        while at > 0 {
+            let before = pages[at].previous.clone();
+            assert!(before.is_some());
+            let query = Query { before, ..query.clone() };
+            let back = house.store.list(&a, &query).await.expect("listed");
+            at -= 1;
+            assert_eq!(back.records, pages[at].records);
+            assert_eq!((&back.next, back.previous.is_some()), (&pages[at].next, at > 0));
+        }
+        let cursor = pages[0].next.clone();
+        let both = Query { after: cursor.clone(), before: cursor, ..query };
+        assert!(matches!(house.store.list(&a, &both).await, Err(Error::Cursor(_))));
+    }
+}
+
+#[tokio::test]
+async fn of_many_replaced_records_each_has_its_own_fate() {
+    let house = House::new().await;
+    let a = tenant("a");
+    let mut records = Vec::new();
+    for _ in 0..3 {
+        let id = house.note(&a, "red", "t").await;
+        let mut record = house.store.get(&a, &NOTE, id).await.expect("read").expect("there");
+        record.meta = meta(&[("color", "blue")]);
+        record.sealed = Some(json!("new"));
+        records.push(record);
+    }
+    records[1].version = 9;
+    house.store.delete(&a, &NOTE, records[2].id).await.expect("deleted");
+    let written = house.store.replace_all(&a, &NOTE, records.clone()).await.expect("written");
+    assert!(matches!(
+        written.as_slice(),
+        [Ok(2), Err(Error::Conflict { found: 1, .. }), Err(Error::NotFound { .. })]
+    ));
+    let now = house.store.get(&a, &NOTE, records[0].id).await.expect("read").expect("there");
+    assert_eq!((now.version, now.time, now.sealed), (2, records[0].time, Some(json!("new"))));
+    let nobody = house.store.replace_all(&tenant("b"), &NOTE, records).await.expect("answered");
+    assert!(nobody.iter().all(|left| matches!(left, Err(Error::NotFound { .. }))));
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_is_refused_by_name() {
+    let house = House::new().await;
+    let a = tenant("a");
+    for _ in 0..2001 {
+        house.clock.advance_ms(bartizan_store::Step::FiveMinutes.millis());
+        house.note(&a, "red", "t").await;
+    }
+    let steps = |step| Some(bartizan_store::Steps { step, by: None });
+    let mut said = Vec::new();
+    for what in [
+        Counting { values_max: 0, ..Counting::new(&NOTE) },
+        Counting { by: vec!["colour"], ..Counting::new(&NOTE) },
+        Counting { steps: steps(bartizan_store::Step::FiveMinutes), ..Counting::new(&NOTE) },
+    ] {
+        said.push(house.store.count(&a, &what).await.expect_err("refused").to_string());
+    }
+    expect![[r#"
+        of a facet, from 1 to 500 values are told, not 0
+        `colour` is no facet of note; known: `color`, `tags`
+        more than 2000 steps of this length hold records; ask for longer steps, or a shorter time"#]]
+    .assert_eq(&said.join("\n"));
+    let hours = Counting { steps: steps(bartizan_store::Step::Hour), ..Counting::new(&NOTE) };
+    let counts = house.store.count(&a, &hours).await.expect("counted");
+    assert!(counts.exact && counts.records == 2001);
+    assert_eq!(counts.steps.steps.iter().map(|step| step.records).sum::<u64>(), 2001);
+}
+
+#[tokio::test]
 async fn a_cursor_holds_for_its_query_and_tenant_only() {
     let house = House::new().await;
     let (a, b) = (tenant("a"), tenant("b"));
@@ -114,7 +202,8 @@ async fn a_cursor_holds_for_its_query_and_tenant_only() {
 
 #[tokio::test]
 async fn what_cannot_be_answered_is_refused_by_name() {
-    const OTHER: Class = Class { name: "other", facets: &[], retention: Retention::FOREVER };
+    const OTHER: Class =
+        Class { name: "other", facets: &[], counted: &[], retention: Retention::FOREVER };
     let house = House::new().await;
     let (a, id) = (tenant("a"), house.note(&tenant("a"), "red", "t").await);
     let mut said = Vec::new();
@@ -127,7 +216,8 @@ async fn what_cannot_be_answered_is_refused_by_name() {
     ] {
         said.push(house.store.list(&a, &query).await.expect_err("refused"));
     }
-    said.push(house.store.count(&a, &BLOB, "color").await.expect_err("refused"));
+    let colors = Counting { by: vec!["color"], ..Counting::new(&BLOB) };
+    said.push(house.store.count(&a, &colors).await.expect_err("refused"));
     said.push(house.store.put(&a, &NOTE, id, Map::new(), None).await.expect_err("taken"));
     said.push(house.store.replace(&a, &NOTE, id, 4, Map::new(), None).await.expect_err("stale"));
     let gone: Id = "0190c5a4-7b1e-7c3a-9f00-3c1d2e4f5a6b".parse().expect("an id");
@@ -190,7 +280,7 @@ async fn counts_say_how_many_records_have_each_value() {
     let tagged = json!({"tags": ["x", "y", "x"]}).as_object().expect("an object").clone();
     house.store.put(&a, &NOTE, Id::new(&house.cx), tagged, None).await.expect("put");
     house.note(&tenant("b"), "red", "t").await;
-    let count = async |facet| house.store.count(&a, &NOTE, facet).await.expect("counted");
+    let count = async |facet| count(&house.store, &a, facet).await;
     assert_eq!(count("color").await, [("red".to_owned(), 2), ("blue".to_owned(), 1)]);
     assert_eq!(count("tags").await, [("x".to_owned(), 1), ("y".to_owned(), 1)]);
 }
