@@ -48,8 +48,7 @@ impl Admin {
     /// # Errors
     /// Says what is wrong with the configuration of people.
     pub fn new(gateway: Arc<Gateway>, setup: Setup) -> Result<Self, Failure> {
-        let people = Arc::new(People::new(setup)?);
-        Ok(Self { gateway, desk: Arc::default(), people })
+        Ok(Self { gateway, desk: Arc::default(), people: Arc::new(People::new(setup)?) })
     }
 
     /// Tells the pages the configuration in force, at the start and after each reload.

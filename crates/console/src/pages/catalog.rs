@@ -1,9 +1,9 @@
 //! The list of pages, in the order of the navigation. A new one is a file and a line.
 
 use super::{
-    Page, alerts, approvals, assets, controls, conversations, detection, findings, health, help,
-    inbox, incidents, keys, ledger, overview, playbooks, playground, preferences, programme,
-    redteam, rules, search, settings, traffic, vulnerabilities,
+    Page, account, alerts, approvals, assets, controls, conversations, detection, findings, health,
+    help, inbox, incidents, keys, ledger, overview, people, playbooks, playground, preferences,
+    programme, redteam, rules, search, settings, traffic, vulnerabilities,
 };
 
 // A line a page, with the paths below it.
@@ -28,9 +28,11 @@ pub(crate) static ALL: &[&Page] = &[
     &ledger::PAGE, &ledger::ONE, &ledger::PROOF, &ledger::CHECKPOINT, &ledger::ENTRIES, &ledger::CONSISTENCY,
     &controls::PAGE,
     &programme::PAGE,
+    &people::PAGE, &people::ONE, &people::INVITE, &people::ROLE, &people::DISABLE, &people::ENABLE, &people::RECOVER, &people::END,
     &settings::PAGE,
     &health::PAGE,
     &search::PAGE,
     &help::PAGE,
+    &account::PAGE, &account::PASSWORD, &account::DROP_FACTOR, &account::RECOVERY, &account::END, &account::END_OTHERS, &account::TOKENS, &account::REVOKE,
     &preferences::PAGE,
 ];

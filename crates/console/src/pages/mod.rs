@@ -1,6 +1,7 @@
 //! The pages: a file each, all of them listed in `catalog.rs`. Navigation, palette, help and
 //! the list that the browser tests walk follow from it.
 
+mod account;
 mod approvals;
 mod assets;
 mod catalog;
@@ -10,6 +11,7 @@ mod help;
 mod keys;
 mod ledger;
 mod overview;
+mod people;
 mod preferences;
 mod rules;
 mod search;

@@ -725,3 +725,74 @@ async fn what_people_type_is_shown_as_text() {
         assert!(!page.body.contains("<script") && !page.body.contains("<img"), "{}", page.body);
     }
 }
+
+#[tokio::test]
+async fn people_and_accounts_are_kept_on_their_pages() {
+    let house = House::new().await;
+    let mut ada = first(&house).await;
+    let away = Browser::new(&house).get("/people?x=1").await;
+    assert_eq!(away.headers["location"], "/sign-in?to=%2Fpeople%3Fx%3D1");
+    let page = ada.fill("/people", "/people/invite", &[("name", "bob"), ("role", "auditor")]).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let link =
+        page.body.split(r#"<code class="secret">"#).nth(1).unwrap().split('<').next().unwrap();
+    let mut bob = Browser::new(&house);
+    bob.accept(&link.replace("&#61;", "=").replace("&amp;", "&"), "bob").await;
+    // An auditor reads the page, and changes nothing by it.
+    let listed = bob.get("/people").await;
+    assert_eq!(listed.status, 200);
+    assert!(!listed.body.contains("/people/invite"), "{}", listed.body);
+    let own = csrf_of(&bob.session().unwrap());
+    let more = [("csrf", own.as_str()), ("name", "eve"), ("role", "administrator")];
+    assert_eq!(bob.post("/people/invite", &more).await.status, 403);
+    let people = house.get("/api/v1/people").await.ok();
+    let id = people.as_array().unwrap().iter().find(|one| one["name"] == "bob").unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let one = format!("/people/{id}");
+    let changed = ada.fill(&one, &format!("{one}/role"), &[("role", "analyst")]).await;
+    assert_eq!(changed.status, 303, "{}", changed.body);
+    assert_eq!(bob.get("/people").await.status, 303, "signed out by it");
+
+    // The own password: the present one is asked for, and every other session ends.
+    let mut other = Browser::new(&house);
+    other.sign_in("ada", PASSWORD).await;
+    let fields = [
+        ("old", "wrong horse battery"),
+        ("new", "quite another sentence"),
+        ("again", "quite another sentence"),
+    ];
+    assert_eq!(ada.fill("/account", "/account/password", &fields).await.status, 403);
+    let fields = [("old", PASSWORD), ("new", "password1234"), ("again", "password1234")];
+    assert_eq!(ada.fill("/account", "/account/password", &fields).await.status, 400);
+    let before = ada.session();
+    let fields =
+        [("old", PASSWORD), ("new", "quite another sentence"), ("again", "quite another sentence")];
+    assert_eq!(ada.fill("/account", "/account/password", &fields).await.status, 303);
+    assert_ne!(ada.session(), before, "rotated");
+    assert_eq!(ada.get("/account").await.status, 200);
+    assert_eq!(other.get("/account").await.status, 303, "ended");
+    assert_eq!(other.sign_in("ada", PASSWORD).await.status, 401);
+
+    // A token, shown once.
+    let fields =
+        [("name", "nightly"), ("days", "30"), ("scope", "decisions:read"), ("scope", "keys:read")];
+    let made = ada.fill("/account", "/account/tokens", &fields).await;
+    let secret =
+        made.body.split(r#"<code class="secret">"#).nth(1).unwrap().split('<').next().unwrap();
+    assert!(secret.starts_with("bzp_"), "{}", made.body);
+    house.call_as(Some(secret), "GET", "/api/v1/keys", "").await.ok();
+    assert!(!ada.get("/account").await.body.contains(secret));
+    // A second factor in place of another needs the password.
+    let page = ada.get("/sign-in/enrol").await;
+    let right = code(&house, &page);
+    assert_eq!(ada.fill("/sign-in/enrol", "/sign-in/enrol", &[("code", &right)]).await.status, 200);
+    let page = ada.get("/sign-in/enrol").await;
+    let right = code(&house, &page);
+    assert_eq!(ada.fill("/sign-in/enrol", "/sign-in/enrol", &[("code", &right)]).await.status, 403);
+    let off = ada
+        .fill("/account", "/account/factor/drop", &[("password", "quite another sentence")])
+        .await;
+    assert_eq!(off.status, 303, "{}", off.body);
+}
