@@ -34,6 +34,22 @@ sdks() {
     fi
 }
 
+# A browser and what drives it, for the tests of the pages.
+browser() {
+    if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get install -y -q --no-install-recommends chromium || true
+    fi
+    if ! command -v chromium >/dev/null && [ -z "${BARTIZAN_TEST_CHROMIUM:-}" ]; then
+        skip "the browser tests: no chromium; install it, or name one by BARTIZAN_TEST_CHROMIUM"
+    elif ! command -v npm >/dev/null; then
+        skip "the browser tests: no npm (Node 18 or newer)"
+    elif ! (cd tests/browser && npm ci --no-audit --no-fund --silent); then
+        skip "the browser tests: npm could not install what tests/browser/package-lock.json names"
+    else
+        (cd tests/browser && npx --no-install tsc -p tsconfig.json)
+    fi
+}
+
 # What the tests of a release use; without one, its test passes and proves nothing.
 tools() {
     local tool
@@ -67,7 +83,7 @@ licences() {
     fi
 }
 
-stages=(format lint sdks tools tests licences)
+stages=(format lint sdks browser tools tests licences)
 if [ "${1:-}" = --list ]; then
     printf '%s\n' "${stages[@]}"
     exit 0

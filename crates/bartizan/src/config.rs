@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use bartizan_console::{PeopleConfig, Setup};
+use bartizan_console::{PeopleConfig, Setting, Setup};
 use bartizan_core::constants::{ADMIN_LISTEN, CONFIG_FILE, DATA_DIR, ENV_PREFIX};
 use bartizan_gateway::config::{
     DataConfig, GatewayConfig, NetConfig, Price, RouteConfig, TelemetryConfig, TlsConfig,
@@ -43,6 +43,7 @@ const OTHER_VARIABLES: &[&str] = &[
     "BARTIZAN_SEED",
     "BARTIZAN_CRASH_CYCLES",
     "BARTIZAN_TEST_PYTHON",
+    "BARTIZAN_TEST_CHROMIUM",
 ];
 
 /// Everything that can be set.
@@ -373,7 +374,37 @@ fn unread(tree: &Tree, error: &serde_path_to_error::Error<serde_json::Error>) ->
     }
 }
 
+impl Config {
+    /// Every value of a configuration that was made in code, as the console shows it: what is
+    /// not the default is from `origin`.
+    pub(crate) fn told(&self, origin: &str) -> Vec<Setting> {
+        let of = |config: &Self| {
+            Loaded { config: config.clone(), file: None, tree: Tree::empty() }.settings()
+        };
+        let usual = of(&Self::default());
+        let told = |mut setting: Setting| {
+            if !usual.contains(&setting) {
+                origin.clone_into(&mut setting.origin);
+            }
+            setting
+        };
+        of(self).into_iter().map(told).collect()
+    }
+}
+
 impl Loaded {
+    /// Every value in force, as the console shows it.
+    pub(crate) fn settings(&self) -> Vec<Setting> {
+        let setting = |one: Effective| {
+            let value = match one.value {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            Setting { key: one.key, value, origin: one.origin }
+        };
+        self.effective().into_iter().map(setting).collect()
+    }
+
     /// Every key with its value in force and where that came from. What may be
     /// secret is not shown.
     pub(crate) fn effective(&self) -> Vec<Effective> {

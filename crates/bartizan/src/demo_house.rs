@@ -61,6 +61,7 @@ impl Protection for House {
         let mut config = config(wanted, key_file);
         config.data_dir = home.0.join("data");
         let server = serve::Running::start(&config, &self.cx).await?;
+        server.house().admin.set_settings(config.told("the demonstration"));
         let gateway = &server.house().admin.gateway;
         let new = NewKey { name: "demo".to_owned(), ..NewKey::default() };
         let (_, secret) = gateway.keys.create(&bartizan_core::Tenant::default(), new).await?;

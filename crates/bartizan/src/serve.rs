@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, LogFormat, Sources},
+    config::{Config, Loaded, LogFormat, Sources},
     lock, notify,
     trouble::Hint,
     wiring::House,
@@ -141,7 +141,8 @@ impl Running {
 
     /// Puts another configuration in force. Listeners, the data directory and what is
     /// read at the start only stay as they are.
-    pub(crate) fn reload(&self, config: &Config) -> anyhow::Result<()> {
+    pub(crate) fn reload(&self, loaded: &Loaded) -> anyhow::Result<()> {
+        let config = &loaded.config;
         // Everything that can be refused is tried before anything changes.
         let (data, admin) = (Tls::default(), Tls::default());
         data.load(config.data.tls.as_ref())?;
@@ -149,6 +150,7 @@ impl Running {
         self.house.admin.gateway.reload(config.gateway())?;
         self.data_tls.load(config.data.tls.as_ref())?;
         self.admin_tls.load(config.admin.tls.as_ref())?;
+        self.house.admin.set_settings(loaded.settings());
         Ok(())
     }
 
@@ -179,6 +181,7 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
     log(&loaded.config)?;
     let running = Running::start(&loaded.config, cx).await?;
     let house = running.house();
+    house.admin.set_settings(loaded.settings());
     if let Some(token) = &house.token {
         say(&format!("administrator token, shown this once: {}", token.reveal()));
     }
@@ -200,7 +203,7 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
             _ = term.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                let reloaded = Sources::of_process(config_file).load().and_then(|loaded| running.reload(&loaded.config));
+                let reloaded = Sources::of_process(config_file).load().and_then(|loaded| running.reload(&loaded));
                 match reloaded {
                     Ok(()) => tracing::info!("the configuration was read again"),
                     Err(error) => tracing::error!(error = format!("{error:#}"), "the configuration was refused; the one before stays in force"),

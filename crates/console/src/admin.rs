@@ -9,6 +9,7 @@ use serde_json::Map;
 
 use crate::{
     Failure,
+    desk::{Desk, Setting},
     people::{People, Setup, codes, enter},
 };
 
@@ -39,12 +40,22 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug)]
 pub struct Admin {
     pub gateway: Arc<Gateway>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) people: Arc<People>,
 }
 
 impl Admin {
     pub fn new(gateway: Arc<Gateway>, setup: Setup) -> Self {
-        Self { gateway, people: Arc::new(People::new(setup)) }
+        Self { gateway, desk: Arc::default(), people: Arc::new(People::new(setup)) }
+    }
+
+    /// Tells the pages the configuration in force, at the start and after each reload.
+    pub fn set_settings(&self, settings: Vec<Setting>) {
+        self.desk.set(settings);
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Vec<Setting>> {
+        self.desk.settings()
     }
 
     /// The one-time link by which the first account is made; nothing when there is one.

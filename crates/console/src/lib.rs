@@ -15,23 +15,37 @@
 //!   is in the ledger too. Reading a person's words is an act.
 
 mod admin;
+mod charts;
 mod config;
+mod conversation;
 mod counts;
+mod desk;
 mod door;
 mod endpoints;
 mod error;
+mod facet;
+mod files;
+mod frame;
 mod gate;
+mod html;
 mod openapi;
+mod pages;
+mod params;
 mod people;
 mod permit;
+mod proof;
+mod range;
+mod record;
 mod router;
 mod take;
 mod triage;
+mod view;
 mod visitor;
 mod which;
 
 pub use admin::{ADMIN, Admin, Secret};
 pub use config::{OidcConfig, PeopleConfig, SecondFactor};
+pub use desk::Setting;
 pub use error::Failure;
 pub use openapi::document;
 pub use people::Setup;

@@ -18,7 +18,7 @@ use crate::{
     Admin, Failure,
     door::{self, Head},
     endpoints::{self, Needs},
-    gate, openapi,
+    files, gate, openapi, pages,
     people::{
         account::{self, Account},
         enter, tokens,
@@ -64,7 +64,7 @@ pub fn router(admin: &Admin, trust: Trust) -> Router {
     }
     api = api.route_layer(from_fn_with_state((admin.clone(), trust), prove));
     if trust == Trust::Token {
-        api = api.merge(pages(admin));
+        api = api.merge(for_browsers(admin));
     }
     api.with_state(admin.clone())
         .route(openapi::PATH, get(|| async { Json(openapi::document()) }))
@@ -86,8 +86,12 @@ pub fn router(admin: &Admin, trust: Trust) -> Router {
 }
 
 /// Signing in, and what is behind it.
-fn pages(admin: &Admin) -> Router<Admin> {
-    gate::routes().route_layer(from_fn_with_state(admin.clone(), door::meet))
+fn for_browsers(admin: &Admin) -> Router<Admin> {
+    let signed_in = door::behind(admin, pages::router(), pages::needs);
+    gate::routes()
+        .merge(signed_in)
+        .route_layer(from_fn_with_state(admin.clone(), door::meet))
+        .merge(files::router())
 }
 
 /// Names the request, and gives failures their form.

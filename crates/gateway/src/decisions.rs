@@ -1,6 +1,8 @@
 //! What is written about a request: an entry in the ledger before anything is
 //! delivered, an entry when it has ended, and a record for people to look at.
 
+use std::time::Duration;
+
 use bartizan_core::{Activity, Event, EventClass, Evidence, Id, Severity, Timestamp, Verdict};
 use bartizan_guard::{Judged, Report};
 use bartizan_ledger::Entry;
@@ -11,7 +13,7 @@ use serde_json::{Map, Value, json};
 /// A request and what was decided about it.
 pub const DECISION: Class = Class {
     name: "decision",
-    facets: &["verdict", "route", "model", "key", "protocol", "status", "rules"],
+    facets: &["verdict", "route", "model", "key", "protocol", "status", "rules", "approval"],
     counted: &["verdict", "route", "model", "key", "protocol", "status", "rules"],
     retention: Retention::days(90),
 };
@@ -182,6 +184,29 @@ pub(crate) fn ended(subject: &Subject, outcome: &Outcome) -> Entry {
         entry = entry.with("judgement", judgement.json());
     }
     entry
+}
+
+/// How long the layers took, in microseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Layers {
+    /// Reading, key, policy, limits.
+    intake_us: u64,
+    /// The guard on the prompt.
+    prompt_us: u64,
+    /// The upstream, and the guard on its answer.
+    answer_us: u64,
+}
+
+impl Layers {
+    /// From the moments when intake and prompt were done with, and all, since the beginning.
+    pub(crate) fn of([intake, prompt]: [Duration; 2], all: Duration) -> Self {
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Self {
+            intake_us: us(intake),
+            prompt_us: us(prompt.saturating_sub(intake)),
+            answer_us: us(all.saturating_sub(prompt)),
+        }
+    }
 }
 
 /// The record's clear metadata.

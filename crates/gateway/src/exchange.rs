@@ -1,7 +1,11 @@
 //! What is known of a request once it was judged, and how its end is recorded:
 //! limits settled, ledger entry, record, findings, event, metrics.
 
-use std::{ops::Deref, sync::Arc, time::Instant};
+use std::{
+    ops::Deref,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bartizan_core::{Id, Severity, Verdict};
 use bartizan_guard::{Judged, Report};
@@ -34,6 +38,10 @@ pub(crate) struct Start {
     /// The request's text, where it is kept.
     pub(crate) kept: Option<Value>,
     pub(crate) trace: Trace,
+    /// The approval that it waits for, or was let through by.
+    pub(crate) approval: Option<Id>,
+    /// When its key, policy and limits were done with, and the guard with its prompt.
+    pub(crate) layers: [Duration; 2],
 }
 
 /// A request that was decided. Its end is always recorded: where this is dropped before
@@ -125,8 +133,20 @@ impl Drop for Exchange {
 impl Decided {
     async fn finish(self, end: End) -> Result<(), Failure> {
         let Self { start, prompt, entry } = self;
-        let Start { gateway, at, key, route, protocol, subject, budget, opaque: _, kept, trace } =
-            start;
+        let Start {
+            gateway,
+            at,
+            key,
+            route,
+            protocol,
+            subject,
+            budget,
+            opaque: _,
+            kept,
+            trace,
+            approval,
+            layers,
+        } = start;
         if !end.is_unsettled {
             budget.settle(&*gateway.store.limits(), end.usage).await;
         }
@@ -167,7 +187,10 @@ impl Decided {
             request: subject.id.to_string(),
         });
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let meta = decisions::meta(&subject, &judgement, &outcome, entry, took_ms);
+        let times = decisions::Layers::of(layers, took);
+        let mut meta = decisions::meta(&subject, &judgement, &outcome, entry, took_ms);
+        meta.insert("layers".to_owned(), json!(times));
+        meta.insert("approval".to_owned(), json!(approval));
         let text = kept.map(|request| json!({"request": request, "delivered": end.delivered}));
         let findings = collect(&prompt, end.report.as_ref());
         for (judged, direction) in &findings {
@@ -232,6 +255,8 @@ async fn rest(
     if let Err(error) = put.await {
         tracing::error!(%error, request = %subject.id, "the decision's record could not be stored; it is made again from the ledger");
         gateway.missed();
+    } else {
+        gateway.ring();
     }
     for (judged, direction) in findings {
         let meta = decisions::finding_meta(&subject, &judged, direction);

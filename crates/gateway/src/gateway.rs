@@ -12,6 +12,7 @@ use bartizan_ledger::{Entry, Ledger};
 use bartizan_net::Client;
 use bartizan_policy::Authorizer;
 use bartizan_store::Store;
+use tokio::sync::watch;
 
 use crate::{
     Error,
@@ -55,6 +56,8 @@ pub struct Gateway {
     live: ArcSwap<Live>,
     /// When a record could last not be stored, in milliseconds; 0 for never.
     missed: AtomicI64,
+    /// Counts the decisions whose records were stored, for who waits for the next.
+    stored: watch::Sender<u64>,
 }
 
 impl Gateway {
@@ -80,6 +83,7 @@ impl Gateway {
             client,
             live,
             missed: AtomicI64::new(0),
+            stored: watch::Sender::new(0),
         }))
     }
 
@@ -128,6 +132,16 @@ impl Gateway {
         if let Err(error) = self.ledger.append(entry) {
             tracing::error!(%error, "a refusal could not be recorded");
         }
+    }
+
+    /// Changes whenever the record of a decision was stored by this process.
+    pub fn stored(&self) -> watch::Receiver<u64> {
+        self.stored.subscribe()
+    }
+
+    /// Notes that a decision's record was stored.
+    pub(crate) fn ring(&self) {
+        self.stored.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Notes that a record could not be stored.

@@ -121,6 +121,7 @@ async fn answer(
     let reader = if call.stream { protocol.stream(&call) } else { None };
     call.ask_for_usage();
     let kept = route.config.keep_text.then(|| call.body().clone());
+    let taken_in = arrival.at.elapsed();
     let (screening, context) = screen(gateway, &route, context, call, bytes.len()).await?;
     let start = Start {
         gateway: gateway.clone(),
@@ -133,6 +134,8 @@ async fn answer(
         opaque,
         kept,
         trace: Trace::of(&gateway.cx, &head.headers),
+        approval: None,
+        layers: [taken_in, arrival.at.elapsed()],
     };
     decide(start, screening, context, reader).await
 }
@@ -336,11 +339,12 @@ async fn decide(
 
 /// Refuses a request that was judged, once that is on record.
 async fn stop(
-    start: Start,
+    mut start: Start,
     report: Report,
     approval: Option<Id>,
     failure: Failure,
 ) -> Result<Response, Failure> {
+    start.approval = approval;
     let Start { gateway, subject, .. } = &start;
     let pending = gateway.append(decisions::decided(
         subject,
@@ -362,13 +366,14 @@ async fn stop(
 /// Sends the request on while its decision is being written; nothing is
 /// delivered before that is durable.
 async fn forward(
-    start: Start,
+    mut start: Start,
     passage: Passage,
     report: Report,
     approval: Option<Id>,
     context: Context,
     reader: Option<Box<dyn StreamReader>>,
 ) -> Result<Response, Failure> {
+    start.approval = approval;
     let gateway = start.gateway.clone();
     let entry = decisions::decided(
         &start.subject,

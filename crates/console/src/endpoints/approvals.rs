@@ -5,6 +5,7 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
+use bartizan_core::Id;
 use bartizan_policy::{Access, Approval, Area, Decision};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -142,15 +143,25 @@ async fn decide(
     Of(id): Of,
     Taken(word): Taken<Word>,
 ) -> Result<Json<Shown>, Failure> {
+    Ok(Json(Shown(say(&admin, &permit, id, word.decision, &word.why).await?)))
+}
+
+/// Gives a person's word, for the API and the page alike.
+pub(crate) async fn say(
+    admin: &Admin,
+    permit: &Permit,
+    id: Id,
+    decision: Decision,
+    why: &str,
+) -> Result<Approval, Failure> {
     let holds = &admin.gateway.holds;
     let approval = holds.get(permit.tenant(), id).await?;
-    permit.also(&admin, Access::Decide(&approval))?;
-    let kind = match word.decision {
+    permit.also(admin, Access::Decide(&approval))?;
+    let kind = match decision {
         Decision::Approve => "admin.approval.approve",
         Decision::Deny => "admin.approval.deny",
     };
-    let details = [("why", word.why.as_str()), ("of", approval.subject.as_str())];
+    let details = [("why", why), ("of", approval.subject.as_str())];
     let act = Act { kind, subject: &format!("approval:{id}"), details: &details };
-    let work = holds.decide(permit.tenant(), id, permit.actor(), word.decision, &word.why);
-    Ok(Json(Shown(permit.act(&admin, act, work).await?)))
+    permit.act(admin, act, holds.decide(permit.tenant(), id, permit.actor(), decision, why)).await
 }

@@ -1,8 +1,10 @@
 //! What was decided about requests.
 
 use axum::{Json, extract::State, routing::get};
+use bartizan_core::Id;
 use bartizan_gateway::decisions::DECISION;
 use bartizan_policy::Area;
+use bartizan_store::Record;
 
 use super::{
     Endpoint, Operation,
@@ -85,11 +87,16 @@ async fn one(
     permit: Permit,
     Of(id): Of,
 ) -> Result<Json<Whole>, Failure> {
-    // Whoever reads people's words leaves a trace.
+    Ok(Json(read(&admin, &permit, id).await?.into()))
+}
+
+/// Reads a decision with its text, for the API and the page alike: whoever reads people's
+/// words leaves a trace.
+pub(crate) async fn read(admin: &Admin, permit: &Permit, id: Id) -> Result<Record, Failure> {
     let act = Act { kind: "admin.decision.read", subject: &format!("request:{id}"), details: &[] };
     let work = async {
         let record = admin.gateway.store.get(permit.tenant(), &DECISION, id).await?;
         record.ok_or_else(|| Failure::not_found(format!("there is no decision `{id}`")))
     };
-    Ok(Json(permit.act(&admin, act, work).await?.into()))
+    permit.act(admin, act, work).await
 }

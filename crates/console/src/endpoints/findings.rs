@@ -5,8 +5,10 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
+use bartizan_core::Id;
 use bartizan_gateway::decisions::FINDING;
 use bartizan_policy::Area;
+use bartizan_store::Record;
 
 use super::{
     Endpoint, Operation,
@@ -109,13 +111,18 @@ async fn one(
     permit: Permit,
     Of(id): Of,
 ) -> Result<Json<Whole>, Failure> {
-    // What was seen are people's words.
+    Ok(Json(read(&admin, &permit, id).await?.into()))
+}
+
+/// Reads a finding with what was seen, for the API and the page alike: those are people's
+/// words, and who reads them leaves a trace.
+pub(crate) async fn read(admin: &Admin, permit: &Permit, id: Id) -> Result<Record, Failure> {
     let act = Act { kind: "admin.finding.read", subject: &format!("finding:{id}"), details: &[] };
     let work = async {
         let record = admin.gateway.store.get(permit.tenant(), &FINDING, id).await?;
         record.ok_or_else(|| Failure::not_found(format!("there is no finding `{id}`")))
     };
-    Ok(Json(permit.act(&admin, act, work).await?.into()))
+    permit.act(admin, act, work).await
 }
 
 async fn change(

@@ -5,6 +5,7 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
+use bartizan_core::Id;
 use bartizan_gateway::keys::{Key, NewKey, Secret};
 use bartizan_policy::Area;
 use schemars::JsonSchema;
@@ -68,14 +69,7 @@ async fn create(
     permit: Permit,
     Taken(new): Taken<NewKey>,
 ) -> Result<Json<Made>, Failure> {
-    let name = new.name.clone();
-    let act = Act { kind: "admin.key.create", subject: &name, details: &[] };
-    let work = async {
-        let made = admin.gateway.keys.create(permit.tenant(), new).await?;
-        created(&admin, &permit, &made.0).await?;
-        Ok::<_, Failure>(made)
-    };
-    Ok(Json(permit.act(&admin, act, work).await?.into()))
+    Ok(Json(make(&admin, &permit, new).await?.into()))
 }
 
 async fn revoke(
@@ -83,9 +77,7 @@ async fn revoke(
     permit: Permit,
     Of(id): Of,
 ) -> Result<Json<Key>, Failure> {
-    let act = Act { kind: "admin.key.revoke", subject: &format!("key:{id}"), details: &[] };
-    let work = admin.gateway.keys.revoke(permit.tenant(), id);
-    Ok(Json(permit.act(&admin, act, work).await?))
+    Ok(Json(end(&admin, &permit, id).await?))
 }
 
 async fn rotate(
@@ -93,13 +85,44 @@ async fn rotate(
     permit: Permit,
     Of(id): Of,
 ) -> Result<Json<Made>, Failure> {
+    Ok(Json(renew(&admin, &permit, id).await?.into()))
+}
+
+/// Makes a key, for the API and the page alike.
+pub(crate) async fn make(
+    admin: &Admin,
+    permit: &Permit,
+    new: NewKey,
+) -> Result<(Key, Secret), Failure> {
+    let name = new.name.clone();
+    let act = Act { kind: "admin.key.create", subject: &name, details: &[] };
+    let work = async {
+        let made = admin.gateway.keys.create(permit.tenant(), new).await?;
+        created(admin, permit, &made.0).await?;
+        Ok::<_, Failure>(made)
+    };
+    permit.act(admin, act, work).await
+}
+
+/// Ends a key.
+pub(crate) async fn end(admin: &Admin, permit: &Permit, id: Id) -> Result<Key, Failure> {
+    let act = Act { kind: "admin.key.revoke", subject: &format!("key:{id}"), details: &[] };
+    permit.act(admin, act, admin.gateway.keys.revoke(permit.tenant(), id)).await
+}
+
+/// Makes a key of the same rights, and ends this one.
+pub(crate) async fn renew(
+    admin: &Admin,
+    permit: &Permit,
+    id: Id,
+) -> Result<(Key, Secret), Failure> {
     let act = Act { kind: "admin.key.rotate", subject: &format!("key:{id}"), details: &[] };
     let work = async {
         let made = admin.gateway.keys.rotate(permit.tenant(), id).await?;
-        created(&admin, &permit, &made.0).await?;
+        created(admin, permit, &made.0).await?;
         Ok::<_, Failure>(made)
     };
-    Ok(Json(permit.act(&admin, act, work).await?.into()))
+    permit.act(admin, act, work).await
 }
 
 /// Which key it was, known only afterwards. Its secret is not shown unless this is

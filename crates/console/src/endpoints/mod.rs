@@ -1,12 +1,12 @@
 //! The API's endpoints: a file a subject, all of them listed in `catalog.rs`.
 
 mod account;
-mod approvals;
+pub(crate) mod approvals;
 mod catalog;
 mod database;
-mod decisions;
-mod findings;
-mod keys;
+pub(crate) mod decisions;
+pub(crate) mod findings;
+pub(crate) mod keys;
 mod ledger;
 mod people;
 mod records;

@@ -28,7 +28,7 @@ pub(crate) fn routes() -> Router<Admin> {
 
 /// Where a static file is served.
 pub(crate) fn asset(name: &str) -> String {
-    format!("/assets/{name}")
+    crate::files::address(name)
 }
 
 /// Makes a page of a template.

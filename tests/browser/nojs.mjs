@@ -1,0 +1,87 @@
+// Without JavaScript: every page is read, and every act is done by links and forms.
+
+import { ask, browser, given, must, places, signIn, url, verdict } from "./lib.mjs";
+
+const problems = [];
+await signIn();
+await browser({ javaScriptEnabled: false, viewport: { width: 1280, height: 860 } }, async (context) => {
+  const page = await context.newPage();
+  for (const path of await browser({}, async (other) => places(await other.newPage()))) {
+    const answer = await page.goto(url(path));
+    if (answer.status() >= 400 && !path.startsWith("/there-is-no")) problems.push(`${path}: status ${answer.status()}`);
+    if (!(await page.locator("h1, h2").first().isVisible())) problems.push(`${path}: no heading is seen`);
+  }
+  const says = async (words) => {
+    const text = await page.textContent("body");
+    must(text.includes(words), `the page does not say ${words}`);
+  };
+
+  // A finding is resolved, and that is taken back.
+  await page.goto(url("/findings"));
+  await page.locator("input[name=ids]").first().check();
+  await page.click("button[value=resolve]");
+  await says("1 finding resolved");
+  await page.click(".toast button");
+  await says("Undone");
+
+  // A filter, from the facets.
+  await page.goto(url("/traffic?range=24h"));
+  await page.locator(".facets a", { hasText: "block" }).first().click();
+  must(page.url().includes("verdict=block"), "the facet does not narrow");
+  must((await page.locator("main tr[data-id]").count()) > 0, "no blocked request is shown");
+  // A bar of the histogram narrows to its time.
+  await page.goto(url("/traffic?range=24h"));
+  const bar = await page.locator("svg.plot a:has(rect.f-block)").first().getAttribute("href");
+  await page.goto(url(bar));
+  must((await page.locator("main tr[data-id]").count()) > 0, "the bar leads to nothing");
+
+  // A key is made, tested, rotated and revoked.
+  await page.goto(url("/keys"));
+  await page.fill("#k-name", "made-by-hand");
+  await page.fill("#k-requests", "100");
+  await page.click("text=Make the key");
+  const secret = await page.textContent(".secret");
+  must(secret.startsWith("bz_"), "no secret is shown");
+  await page.fill("#k-secret", secret);
+  await page.fill("#k-model", "test-model");
+  await page.click("button:has-text('Test')");
+  await says("Let through: the key `made-by-hand` may ask for `test-model`");
+  await page.goto(url("/keys"));
+  await page.locator("tr", { hasText: "made-by-hand" }).first().locator("button:has-text('Revoke')").click();
+  await says("The key is revoked");
+  await page.fill("#k-secret", secret);
+  await page.fill("#k-model", "test-model");
+  await page.click("button:has-text('Test')");
+  await says("Refused: the key is revoked");
+
+  // A held request is approved, and passes then.
+  const held = await ask(given.held);
+  must(held.status === 403 || held.status === 400 || held.status === 409, `a held request answered ${held.status}`);
+  await page.goto(url("/approvals"));
+  await page.locator("input[name=why]").first().fill("looked at it");
+  await page.locator("button[value=approve]").first().click();
+  await says("Approved");
+  const again = await ask(given.held);
+  must(again.status === 200, `an approved request answered ${again.status}`);
+
+  // The ledger verifies, and two heads are compared.
+  await page.goto(url("/ledger"));
+  await page.locator("main tr[data-id] a.rowlink").nth(3).click();
+  await says("The server verified it");
+  const checkpoint = await (await context.request.get(url("/ledger/checkpoint"))).text();
+  await ask("hello");
+  await page.goto(url("/ledger"));
+  await page.fill("#l-old", checkpoint);
+  await page.click("button:has-text('Verify')");
+  await says("Consistent: from");
+  await page.fill("#l-old", checkpoint.replace(/\n(\d+)\n/, (_, size) => `\n${Number(size) - 1}\n`));
+  await page.click("button:has-text('Verify')");
+  await says("not signed by this ledger");
+
+  // Colours.
+  await page.goto(url("/settings"));
+  await page.click(".me summary");
+  await page.click("button[name=scheme][value=dark]");
+  must((await page.getAttribute("html", "data-scheme")) === "dark", "the colours did not change");
+});
+verdict(problems);
