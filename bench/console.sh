@@ -43,4 +43,5 @@ for _ in $(seq 300); do
     fi
     sleep 0.1
 done
-python3 "$bench/console.py" "$BARTIZAN_DATA_DIR/admin.sock" || { tail -20 server.log; exit 1; }
+link=$(grep -oE 'https?://[^ "]*/welcome\?link=[A-Za-z0-9_]+' server.log | head -1 || true)
+python3 "$bench/console.py" "$BARTIZAN_DATA_DIR/admin.sock" ${link:+"$link"} || { tail -20 server.log; exit 1; }
