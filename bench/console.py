@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Asks administration what the console's pages ask, and says how long the server took.
 
-Usage: console.py SOCKET. Each question is asked 200 times over the Unix socket, on one
+Usage: console.py SOCKET [LINK]. LINK is the one-time link of the first start: with it the first
+account is made, and the pages are asked for, too. Each question is asked 200 times over the Unix socket, on one
 connection, after it was asked once; the figures are the server's own (`server-timing`)."""
-import datetime, http.client, json, re, socket, sys
+import datetime, http.client, json, re, socket, sys, urllib.parse
 
 TIMES, GOAL_MS = 200, 50.0
 
@@ -25,6 +26,36 @@ class Administration(http.client.HTTPConnection):
             sys.exit(f"{method} {path}: {answer.status} {text.decode()}")
         took = re.search(r"dur=([0-9.]+)", answer.headers["server-timing"])
         return json.loads(text), float(took.group(1))
+
+
+class Pages(http.client.HTTPConnection):
+    """A person who made the first account with a one-time link."""
+
+    def __init__(self, link):
+        url = urllib.parse.urlsplit(link)
+        super().__init__(url.hostname, url.port)
+        self.cookies = {}
+        form = self.ask(f"{url.path}?{url.query}")[1]
+        csrf = re.search(r'name="csrf" value="([^"]+)"', form).group(1)
+        secret = urllib.parse.parse_qs(url.query)["link"][0]
+        password = "a lighthouse turns slowly in the fog 7"
+        fields = {"csrf": csrf, "link": secret, "name": "bench", "password": password, "again": password}
+        status = self.ask("/welcome", urllib.parse.urlencode(fields))[0]
+        if status >= 400:
+            sys.exit(f"the first account cannot be made: {status}")
+
+    def ask(self, path, form=None):
+        headers = {"accept": "text/html", "cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+        if form is not None:
+            headers |= {"content-type": "application/x-www-form-urlencoded", "origin": f"http://{self.host}:{self.port}"}
+        self.request("GET" if form is None else "POST", path, form, headers)
+        answer = self.getresponse()
+        text = answer.read().decode()
+        for cookie in answer.headers.get_all("set-cookie") or []:
+            name, _, value = cookie.split(";")[0].partition("=")
+            self.cookies[name] = value
+        took = re.search(r"dur=([0-9.]+)", answer.headers["server-timing"] or "")
+        return answer.status, text, float(took.group(1)) if took else None
 
 
 api = Administration(sys.argv[1])
@@ -83,6 +114,19 @@ measure("/api/v1/ledger/head")
 measure("/api/v1/ledger/entries?limit=100")
 measure("/api/v1/keys")
 measure("/api/v1/routes")
+
+if len(sys.argv) > 2:
+    person = Pages(sys.argv[2])
+    decision = get(f"{api1}?verdict=block&limit=1")["records"][0]["id"]
+    finding = get(f"{api2}?limit=1")["records"][0]["id"]
+    for path in ["/", "/traffic", "/traffic?verdict=block", f"/traffic?verdict=block&route={common['route']}",
+                 f"/traffic?route={common['route']}&range=30d", f"/traffic/{decision}", "/findings", "/findings?severity=high",
+                 f"/findings/{finding}", "/approvals", "/assets", "/keys", "/rules", "/ledger", "/health", "/settings", "/people"]:
+        status, _, _ = person.ask(path)
+        if status != 200:
+            print(f"page {path}: status {status}")
+            continue
+        tell(f"page {path}", [person.ask(path)[2] for _ in range(TIMES)])
 
 # Triage: one finding, 50 and 500 in one act, and taking it back.
 triage = f"{api2}/triage"

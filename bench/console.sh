@@ -8,6 +8,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=${BARTIZAN_BINARY:-target/release/bartizan}
+decisions=${BARTIZAN_BENCH_DECISIONS:-1000000}
+findings=${BARTIZAN_BENCH_FINDINGS:-100000}
+kept=${BARTIZAN_BENCH_DIR:-}
+# What the binary does not know as a key of its configuration it refuses.
+unset BARTIZAN_BINARY BARTIZAN_BENCH_DECISIONS BARTIZAN_BENCH_FINDINGS BARTIZAN_BENCH_DIR
 if [ ! -x "$binary" ]; then
     "${CARGO:-cargo}" build --release --locked -p bartizan
 fi
@@ -15,7 +20,7 @@ binary=$(realpath "$binary")
 scratch=$(mktemp -d)
 server=
 trap 'if [ -n "$server" ]; then kill "$server"; wait "$server" || true; fi; rm -rf "$scratch"' EXIT
-export BARTIZAN_DATA_DIR=${BARTIZAN_BENCH_DIR:-$scratch/data}
+export BARTIZAN_DATA_DIR=${kept:-$scratch/data}
 export BARTIZAN_DATA__LISTEN=127.0.0.1:0 BARTIZAN_ADMIN__LISTEN=127.0.0.1:18481
 bench=$PWD/bench
 cd "$scratch"
@@ -28,8 +33,7 @@ models = ["*"]
 url = "http://127.0.0.1:9"
 TOML
 if [ ! -e "$BARTIZAN_DATA_DIR/store.db" ]; then
-    "$binary" db seed --decisions "${BARTIZAN_BENCH_DECISIONS:-1000000}" \
-        --findings "${BARTIZAN_BENCH_FINDINGS:-100000}"
+    "$binary" db seed --decisions "$decisions" --findings "$findings"
 fi
 "$binary" serve 2> server.log &
 server=$!
@@ -39,4 +43,5 @@ for _ in $(seq 300); do
     fi
     sleep 0.1
 done
-python3 "$bench/console.py" "$BARTIZAN_DATA_DIR/admin.sock" || { tail -20 server.log; exit 1; }
+link=$(grep -oE 'https?://[^ "]*/welcome\?link=[A-Za-z0-9_]+' server.log | head -1 || true)
+python3 "$bench/console.py" "$BARTIZAN_DATA_DIR/admin.sock" ${link:+"$link"} || { tail -20 server.log; exit 1; }

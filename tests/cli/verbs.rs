@@ -383,6 +383,25 @@ fn records_move_to_another_house() {
 }
 
 #[test]
+fn an_installation_is_made_up_and_never_among_what_happened() {
+    let home = Home::new(NOWHERE, "");
+    let small = ["db", "seed", "--decisions", "300", "--findings", "40", "--days", "2"];
+    let (out, err) = ends(&home, 0, &[&small[..], &["--format", "json"]].concat());
+    let made = &lines(&out)[0];
+    assert_eq!((&made["decisions"], &made["findings"]), (&json!(300), &json!(40)));
+    assert!(err.contains("100 % of 340 records"), "{err}");
+    let exported = lines(&ends(&home, 0, &["db", "export", "--clear"]).0);
+    let of = |class: &str| exported.iter().filter(|line| line["class"] == class).count();
+    assert_eq!((of("decision"), of("finding"), of("key")), (300, 40, 40));
+    let entries = ends(&home, 0, &["ledger", "entries", "--format", "json"]).0;
+    assert!(entries.contains("admin.database.seed"), "{entries}");
+    let (_, err) = ends(&home, 2, &small);
+    assert!(err.contains("has decisions already") && err.contains("--among-others"), "{err}");
+    ends(&home, 0, &[&small[..], &["--among-others", "--seed", "2"]].concat());
+    ends(&home, 0, &["ledger", "verify"]);
+}
+
+#[test]
 fn an_erased_tenant_is_gone_and_its_ledger_stays_whole() {
     let home = Home::new(NOWHERE, "");
     home.json(&["keys", "create", "theirs", "--tenant", "acme"]);

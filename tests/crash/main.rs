@@ -15,7 +15,7 @@
 mod common;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -97,6 +97,35 @@ impl Recorded {
     }
 }
 
+/// What was counted as records were written is what a count of the records says, whatever died
+/// in between.
+fn tallies_equal_the_records(home: &Home, when: &str) {
+    let token = home.json(&["admin-token"]);
+    let bearer = format!("Bearer {}", token["token"].as_str().expect("a token"));
+    let server = home.serve();
+    let mut slow = BTreeMap::new();
+    let export = home.run(&["db", "export", "--clear"]);
+    for line in String::from_utf8(export.stdout).unwrap().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a record a line");
+        if line["class"] == "decision" {
+            let verdict = line["meta"]["verdict"].as_str().expect("a verdict").to_owned();
+            *slow.entry(verdict).or_insert(0) += 1;
+        }
+    }
+    let path = "/api/v1/decisions/facets?by=verdict";
+    let answer = common::get(home.admin_port, path, &[("authorization", &bearer)]);
+    let counts = answer.expect("answered").json();
+    let values = counts["facets"][0]["values"].as_array().expect("values").iter();
+    let value = |value: &serde_json::Value| {
+        (value["value"].as_str().unwrap().to_owned(), value["records"].as_u64().unwrap())
+    };
+    let counted: BTreeMap<String, u64> = values.map(value).collect();
+    assert_eq!(counted, slow, "{when}: tallies differ from the records");
+    assert_eq!(counts["records"], slow.values().sum::<u64>(), "{when}");
+    assert_eq!(counts["exact"], true, "{when}");
+    server.kill();
+}
+
 #[test]
 fn no_acknowledged_entry_is_lost_and_no_false_alarm_is_raised() {
     let seed = seed();
@@ -127,6 +156,7 @@ fn no_acknowledged_entry_is_lost_and_no_false_alarm_is_raised() {
             let when = format!("cycle {cycle}, seed {seed}");
             recorded.read_on(&home, &when);
             recorded.has_all(&acknowledged, &when);
+            tallies_equal_the_records(&home, &when);
         }
     }
     // From the beginning once more: what was there is there still.

@@ -98,10 +98,12 @@ pub(crate) struct Tally {
     pub(crate) start: i64,
 }
 
+/// Tenant, class, facet and value.
+type Name<'a> = (&'a str, &'a str, Cow<'a, str>, Cow<'a, str>);
+
 /// What lines of the log change in the tallies, in an order that is the same for everyone.
 pub(crate) fn fold(log: &[(String, String, String)]) -> sqlx::Result<Vec<(Tally, i64)>> {
-    type Counted<'a> = (&'a str, &'a str, Cow<'a, str>, Cow<'a, str>);
-    let mut sums: HashMap<Counted<'_>, BTreeMap<(Step, i64), i64>> = HashMap::new();
+    let mut sums: HashMap<Name<'_>, BTreeMap<(Step, i64), i64>> = HashMap::new();
     for (tenant, class, line) in log {
         for (start, facet, value, by) in lines(line)? {
             let sums = sums.entry((tenant, class, facet, value)).or_default();
