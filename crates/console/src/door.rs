@@ -186,9 +186,12 @@ fn same_site(admin: &Admin, headers: &HeaderMap, uri: &Uri) -> Result<(), Failur
     }
 }
 
+/// What a path and a method of the pages need.
+type NeedsOf = fn(&str, &Method) -> Option<Needs>;
+
 /// Makes the visitor, or leads to where one becomes it.
 async fn visit(
-    State((admin, needs)): State<(Admin, fn(&str, &Method) -> Option<Needs>)>,
+    State((admin, needs)): State<(Admin, NeedsOf)>,
     mut request: Request,
     next: Next,
 ) -> Response {

@@ -64,12 +64,6 @@ impl Fields {
     pub(crate) fn must(&self, name: &str) -> Result<&str, Failure> {
         self.text(name).ok_or_else(|| Failure::invalid(format!("the form has no field `{name}`")))
     }
-
-    /// An id that must be there.
-    pub(crate) fn id(&self, name: &str) -> Result<Id, Failure> {
-        let parsed = self.must(name)?.parse();
-        parsed.map_err(|error: bartizan_core::InvalidId| Failure::invalid(error.to_string()))
-    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Fields {

@@ -91,15 +91,6 @@ pub(crate) enum Origin {
     Oidc,
 }
 
-impl Origin {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Oidc => "oidc",
-        }
-    }
-}
-
 /// An account as it is shown: with nothing by which anyone could get in.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Shown {

@@ -87,7 +87,6 @@ pub(crate) struct Origin {
 
 /// A session that was just begun.
 pub(crate) struct Begun {
-    pub(crate) id: Id,
     /// The cookie's value.
     pub(crate) token: String,
     pub(crate) stage: Stage,
@@ -115,7 +114,7 @@ pub(crate) async fn begin(
     };
     let id = id(&token);
     store.put(&Tenant::default(), &SESSION, id, to_map(&session)?, None).await?;
-    Ok(Begun { id, token, stage })
+    Ok(Begun { token, stage })
 }
 
 /// The session of a cookie's value, if it holds. What has run out is removed.
