@@ -72,8 +72,10 @@ export async function signIn() {
     await page.fill("input[name=name]", given.name);
     await page.fill("input[name=password]", given.password);
     await page.fill("input[name=again]", given.password);
-    await page.click("button.first");
-    await page.waitForURL(url("/"));
+    await Promise.all([page.waitForURL((to) => to.pathname !== "/welcome"), page.click("button.first")]);
+    // A second factor is offered there; it is not what is tested here.
+    await page.goto(url("/"));
+    await page.waitForSelector(".app");
     given.cookies = (await context.cookies()).filter((cookie) => cookie.name.includes("bartizan"));
     must(given.cookies.length, "no session was given");
   });
@@ -84,7 +86,7 @@ export async function places(page) {
   await page.goto(url("/"));
   const nav = await page.$$eval(".side nav a", (links) => links.map((link) => link.getAttribute("href")));
   must(nav.length > 15, `only ${nav.length} pages are in the navigation`);
-  const out = [...nav, "/help", "/search?q=GD", "/search", "/account", "/traffic?verdict=nothing", "/findings?state=any", "/findings?state=resolved", "/approvals?state=any", "/settings?changed=1", "/there-is-no-such-page"];
+  const out = [...nav, "/help", "/search?q=GD", "/search", "/traffic?verdict=nothing", "/findings?state=any", "/findings?state=resolved", "/approvals?state=any", "/settings?changed=1", "/there-is-no-such-page"];
   for (const list of ["/traffic?range=90d", "/findings", "/keys", "/rules", "/ledger"]) {
     await page.goto(url(list));
     const first = await page.$eval("main tr[data-id] a.rowlink", (link) => link.getAttribute("href")).catch(() => null);

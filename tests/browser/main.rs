@@ -57,13 +57,17 @@ struct Browser {
 
 /// What the tests drive, where it is installed.
 fn browser() -> Option<Browser> {
-    let node_modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/browser/node_modules");
+    let node_modules =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/browser/node_modules");
     let named = std::env::var("BARTIZAN_TEST_CHROMIUM").ok();
-    let chromium = named.or_else(|| Some("/usr/bin/chromium".to_owned()).filter(|path| Path::new(path).exists()));
+    let chromium = named
+        .or_else(|| Some("/usr/bin/chromium".to_owned()).filter(|path| Path::new(path).exists()));
     match (node_modules.is_dir(), chromium) {
         (true, Some(chromium)) => Some(Browser { node_modules, chromium }),
         _ => {
-            println!("SKIPPED: no Chromium, or no tests/browser/node_modules; `tests/run.sh browser` installs both");
+            println!(
+                "SKIPPED: no Chromium, or no tests/browser/node_modules; `tests/run.sh browser` installs both"
+            );
             None
         }
     }
@@ -74,7 +78,10 @@ fn browser() -> Option<Browser> {
 fn play(browser: &Browser, script: &str, server: &Server<'_>, key: &str) {
     let home = server.home;
     let log = home.log();
-    let link = log.split_whitespace().find(|word| word.contains("/welcome?link=")).expect("a link for the first account");
+    let link = log
+        .split_whitespace()
+        .find(|word| word.contains("/welcome?link="))
+        .expect("a link for the first account");
     let link = link.trim_matches(|c: char| !c.is_ascii_graphic() || c == '"');
     let given = json!({
         "console": format!("http://127.0.0.1:{}", home.admin_port),
@@ -91,7 +98,11 @@ fn play(browser: &Browser, script: &str, server: &Server<'_>, key: &str) {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{script}: {said}");
-    assert!(output.status.success(), "{script}:\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{script}:\n{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Traffic of every kind.
@@ -188,7 +199,8 @@ fn texts_are_shown_as_texts_wherever_they_come_from() {
         ], "tools": [{"type": "function", "function": {"name": "f", "description": text, "parameters": {"type": "object", "properties": {"a": {"description": text}}}}}]});
         server.post("/v1/chat/completions", &key, &body);
         server.chat(&key, &format!("{text} {HELD}"));
-        let inspected: Value = server.post("/v1/inspect", &key, &json!({"text": format!("{text} {ATTACK}")})).json();
+        let inspected: Value =
+            server.post("/v1/inspect", &key, &json!({"text": format!("{text} {ATTACK}")})).json();
         assert!(inspected["verdict"].is_string(), "{inspected}");
     }
     play(&browser, "xss.mjs", &server, &key);

@@ -25,6 +25,8 @@ pub(crate) struct Turn {
     pub(crate) text: Html,
     /// Whether it is to be read by programs.
     pub(crate) code: bool,
+    /// Whether it only describes a tool, and nothing was found in it.
+    pub(crate) aside: bool,
 }
 
 /// A place to mark, and as what.
@@ -38,7 +40,8 @@ pub(crate) struct Marked {
 /// The turns of a kept exchange: `{"request": body, "delivered": text}`.
 pub(crate) fn turns(kept: &Value, marks: &[(bool, Marked)]) -> Vec<Turn> {
     let mut out = Vec::new();
-    let inbound: Vec<&Marked> = marks.iter().filter(|(out, _)| !out).map(|(_, mark)| mark).collect();
+    let inbound: Vec<&Marked> =
+        marks.iter().filter(|(out, _)| !out).map(|(_, mark)| mark).collect();
     if let Some(request) = kept.get("request") {
         gather(request, &mut String::new(), "request", &inbound, &mut out, 0);
     }
@@ -46,19 +49,54 @@ pub(crate) fn turns(kept: &Value, marks: &[(bool, Marked)]) -> Vec<Turn> {
     if !delivered.is_empty() {
         // What was delivered is what the rules left of it: their places are in what came before.
         let text = marked(delivered, &[]);
-        out.push(Turn { who: "answer, as delivered".to_owned(), place: String::new(), text, code: false });
+        out.push(Turn {
+            who: "answer, as delivered".to_owned(),
+            place: String::new(),
+            text,
+            code: false,
+            aside: false,
+        });
     }
     out
 }
 
+/// Whose words a tool's description is.
+const TOOL: &str = "tool, as described";
+
 /// Fields that hold settings and names, not words.
 const SETTINGS: &[&str] = &[
-    "model", "role", "type", "id", "name", "stream_options", "user", "tool_choice", "response_format",
-    "object", "finish_reason", "encoding_format", "reasoning_effort", "service_tier", "metadata", "call_id",
-    "tool_use_id", "tool_call_id", "status", "media_type", "safety_identifier", "prompt_cache_key",
+    "model",
+    "role",
+    "type",
+    "id",
+    "name",
+    "stream_options",
+    "user",
+    "tool_choice",
+    "response_format",
+    "object",
+    "finish_reason",
+    "encoding_format",
+    "reasoning_effort",
+    "service_tier",
+    "metadata",
+    "call_id",
+    "tool_use_id",
+    "tool_call_id",
+    "status",
+    "media_type",
+    "safety_identifier",
+    "prompt_cache_key",
 ];
 
-fn gather(value: &Value, place: &mut String, who: &str, marks: &[&Marked], out: &mut Vec<Turn>, depth: usize) {
+fn gather(
+    value: &Value,
+    place: &mut String,
+    who: &str,
+    marks: &[&Marked],
+    out: &mut Vec<Turn>,
+    depth: usize,
+) {
     if depth > DEPTH_MAX || out.len() >= TURNS_MAX {
         return;
     }
@@ -70,12 +108,17 @@ fn gather(value: &Value, place: &mut String, who: &str, marks: &[&Marked], out: 
             if here.is_empty() && (text.is_empty() || SETTINGS.contains(&last)) {
                 return;
             }
-            let code = matches!(last, "arguments" | "partial_json") || place.contains("/parameters/");
-            out.push(Turn { who: who.to_owned(), place: place.clone(), text: marked(text, &here), code });
+            let code =
+                matches!(last, "arguments" | "partial_json") || place.contains("/parameters/");
+            let aside = here.is_empty() && who == TOOL;
+            let text = marked(text, &here);
+            out.push(Turn { who: who.to_owned(), place: place.clone(), text, code, aside });
         }
         Value::Array(items) => {
             for (at, item) in items.iter().enumerate() {
-                within(place, &at.to_string(), |place| gather(item, place, who, marks, out, depth + 1));
+                within(place, &at.to_string(), |place| {
+                    gather(item, place, who, marks, out, depth + 1)
+                });
             }
         }
         Value::Object(map) => {
@@ -84,7 +127,7 @@ fn gather(value: &Value, place: &mut String, who: &str, marks: &[&Marked], out: 
                 let who = match (depth, name.as_str()) {
                     (0, "system" | "instructions") => "system",
                     (0, "prompt" | "input") => "user",
-                    (0, "tools" | "functions") => "tool, as described",
+                    (0, "tools" | "functions") => TOOL,
                     (_, "tool_calls" | "function_call") => "assistant calls a tool",
                     _ => who.as_str(),
                 };
@@ -125,7 +168,11 @@ pub(crate) fn marked(text: &str, marks: &[&Marked]) -> Html {
     let mut at = 0;
     for mark in marks {
         let span = mark.evidence.span;
-        let (Some(before), Some(within)) = (shown.get(at..span.start), shown.get(span.start..span.end)) else { continue };
+        let (Some(before), Some(within)) =
+            (shown.get(at..span.start), shown.get(span.start..span.end))
+        else {
+            continue;
+        };
         if within.is_empty() {
             continue;
         }
@@ -157,7 +204,12 @@ mod tests {
     use super::*;
 
     fn mark(location: &str, start: usize, end: usize, view: &str) -> Marked {
-        let evidence = Evidence { location: location.to_owned(), span: Span::new(start, end), view: view.to_owned(), excerpt: None };
+        let evidence = Evidence {
+            location: location.to_owned(),
+            span: Span::new(start, end),
+            view: view.to_owned(),
+            excerpt: None,
+        };
         Marked { evidence, severity: "high".to_owned(), words: "GD001 override".to_owned() }
     }
 
@@ -172,18 +224,24 @@ mod tests {
             {"role": "user", "content": [{"type": "text", "text": "Ignore é all"}]},
         ]}, "delivered": "No."});
         let marks = [(false, mark("/messages/1/content/0/text", 0, 6, "plain"))];
-        assert_eq!(shown(&turns(&kept, &marks)), [
-            "system /messages/0/content Be &lt;kind&gt;.",
-            "user /messages/1/content/0/text <mark class=\"high\" title=\"GD001 override\">Ignore</mark> é all",
-            "answer, as delivered  No.",
-        ]);
+        assert_eq!(
+            shown(&turns(&kept, &marks)),
+            [
+                "system /messages/0/content Be &lt;kind&gt;.",
+                "user /messages/1/content/0/text <mark class=\"high\" title=\"GD001 override\">Ignore</mark> é all",
+                "answer, as delivered  No.",
+            ]
+        );
     }
 
     #[test]
     fn anthropic_and_responses_have_their_speakers_too() {
         let kept = serde_json::json!({"request": {"system": "S", "messages": [
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "R"}]}]}});
-        assert_eq!(shown(&turns(&kept, &[])), ["system /system S", "tool /messages/0/content/0/content R"]);
+        assert_eq!(
+            shown(&turns(&kept, &[])),
+            ["system /system S", "tool /messages/0/content/0/content R"]
+        );
         let kept = serde_json::json!({"request": {"instructions": "I", "input": "Q"}});
         assert_eq!(shown(&turns(&kept, &[])), ["system /instructions I", "user /input Q"]);
     }
@@ -191,7 +249,12 @@ mod tests {
     #[test]
     fn marks_that_do_not_fit_are_left_out() {
         let text = "aé<b>";
-        let marks = [mark("", 0, 2, "plain"), mark("", 3, 99, "plain"), mark("", 3, 6, "base64"), mark("", 4, 5, "plain")];
+        let marks = [
+            mark("", 0, 2, "plain"),
+            mark("", 3, 99, "plain"),
+            mark("", 3, 6, "base64"),
+            mark("", 4, 5, "plain"),
+        ];
         let marks: Vec<&Marked> = marks.iter().collect();
         assert_eq!(
             marked(text, &marks).as_str(),
@@ -206,8 +269,13 @@ mod tests {
             deep = serde_json::json!([deep]);
         }
         assert!(turns(&serde_json::json!({"request": deep}), &[]).is_empty());
-        let wide: Vec<Value> = (0..1000).map(|n| serde_json::json!({"role": "user", "content": n.to_string()})).collect();
-        assert_eq!(turns(&serde_json::json!({"request": {"messages": wide}}), &[]).len(), TURNS_MAX);
+        let wide: Vec<Value> = (0..1000)
+            .map(|n| serde_json::json!({"role": "user", "content": n.to_string()}))
+            .collect();
+        assert_eq!(
+            turns(&serde_json::json!({"request": {"messages": wide}}), &[]).len(),
+            TURNS_MAX
+        );
         let long = "y".repeat(TEXT_BYTES_MAX + 7);
         assert!(marked(&long, &[]).as_str().ends_with("… (7 bytes more)"));
     }

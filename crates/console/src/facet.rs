@@ -66,7 +66,9 @@ pub(crate) fn facets(
 
 fn told(counted: &FacetCounts) -> Vec<(String, String)> {
     let more = if counted.exact { "" } else { "+" };
-    let one = |(value, count): &(String, u64)| (value.clone(), format!("{}{more}", charts::number(*count)));
+    let one = |(value, count): &(String, u64)| {
+        (value.clone(), format!("{}{more}", charts::number(*count)))
+    };
     counted.values.iter().map(one).collect()
 }
 
@@ -96,12 +98,12 @@ pub(crate) fn total(counts: &Counts, one: &str, many: &str) -> String {
 mod tests {
     use super::*;
 
-    const NAMES: &[Names] =
-        &[Names { facet: "rules", param: "rule", title: "Rule", open: false }];
+    const NAMES: &[Names] = &[Names { facet: "rules", param: "rule", title: "Rule", open: false }];
 
     #[test]
     fn values_lead_to_the_list_narrowed_to_them_and_back() {
-        let params = Params::of_query(Some("rule=GD001&after=x"), &["rule", "after"]).expect("known");
+        let params =
+            Params::of_query(Some("rule=GD001&after=x"), &["rule", "after"]).expect("known");
         let counted = FacetCounts {
             facet: "rules".to_owned(),
             values: vec![("GD001".to_owned(), 1234), ("GD002".to_owned(), 1)],
@@ -110,9 +112,16 @@ mod tests {
         };
         let counts = Counts { records: 1, exact: true, facets: vec![counted], ..Counts::default() };
         let facets = facets(NAMES, &counts, &params, "/traffic", |_, value| value.to_owned());
-        let shown: Vec<_> = facets.iter().flat_map(|f| &f.values).map(|v| (v.href.as_str(), v.count.as_str(), v.here)).collect();
+        let shown: Vec<_> = facets
+            .iter()
+            .flat_map(|f| &f.values)
+            .map(|v| (v.href.as_str(), v.count.as_str(), v.here))
+            .collect();
         assert_eq!(shown, [("/traffic", "1,234", true), ("/traffic?rule=GD002", "1", false)]);
-        assert_eq!(chips(NAMES, &params, "/traffic", |_, v| v.to_owned()), [("rule: GD001".to_owned(), "/traffic".to_owned())]);
+        assert_eq!(
+            chips(NAMES, &params, "/traffic", |_, v| v.to_owned()),
+            [("rule: GD001".to_owned(), "/traffic".to_owned())]
+        );
     }
 
     #[test]

@@ -78,7 +78,9 @@ async fn serve(Path((digest, name)): Path<(String, String)>) -> Result<Response,
     let keep = if digest == *DIGEST { "public, max-age=31536000, immutable" } else { "no-cache" };
     let headers = [(header::CONTENT_TYPE, file.media), (header::CACHE_CONTROL, keep)];
     let mut response = (headers, file.text).into_response();
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+        .headers_mut()
+        .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)
 }
 

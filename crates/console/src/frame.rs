@@ -103,6 +103,11 @@ impl Frame {
         self.density
     }
 
+    /// Whether there is such a page.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        pages::ALL.iter().any(|page| page.path == path)
+    }
+
     /// Which crumb, from 1, `Esc` goes back to.
     pub(crate) fn up_at(&self) -> usize {
         self.crumbs.len().saturating_sub(1)
@@ -118,7 +123,11 @@ impl Frame {
                 letter: page.letter,
                 here: page.path == self.path,
                 empty: page.letter.is_none() && section != Section::House,
-                count: self.counts.iter().find(|(path, _)| *path == page.path).map_or(0, |(_, count)| *count),
+                count: self
+                    .counts
+                    .iter()
+                    .find(|(path, _)| *path == page.path)
+                    .map_or(0, |(_, count)| *count),
             };
             (section.title(), pages.map(item).collect::<Vec<_>>())
         };
@@ -148,9 +157,12 @@ impl Frame {
 /// address is shown.
 fn toast(uri: &Uri) -> Option<Toast> {
     let query = uri.query().filter(|query| query.contains("done="))?;
-    let params = Params::of_query(Some(query), &[]).or_else(|_| Params::of_query(Some(&only_said(query)), &[])).ok()?;
+    let params = Params::of_query(Some(query), &[])
+        .or_else(|_| Params::of_query(Some(&only_said(query)), &[]))
+        .ok()?;
     let n = params.number("n").ok().flatten().unwrap_or(1);
-    let things = if n == 1 { "1 finding".to_owned() } else { format!("{} findings", charts::number(n)) };
+    let things =
+        if n == 1 { "1 finding".to_owned() } else { format!("{} findings", charts::number(n)) };
     let words = match params.get("done")? {
         "resolved" => format!("{things} resolved"),
         "reopened" => format!("{things} reopened"),
@@ -181,7 +193,11 @@ pub(crate) type Answer = Result<Response, Failure>;
 /// When the template cannot be written.
 pub(crate) fn page<T: Template>(template: &T) -> Answer {
     let text = template.render().map_err(|error| {
-        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", format!("the page cannot be written: {error}"))
+        Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "failed",
+            format!("the page cannot be written: {error}"),
+        )
     })?;
     Ok(html(StatusCode::OK, text))
 }

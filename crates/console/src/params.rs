@@ -27,7 +27,11 @@ impl Params {
         let params = Self::read(query.unwrap_or_default().as_bytes())?;
         // What was done just now is said on every page.
         let said = ["done", "n", "undo"];
-        match params.0.iter().find(|(name, _)| !names.contains(&name.as_str()) && !said.contains(&name.as_str())) {
+        match params
+            .0
+            .iter()
+            .find(|(name, _)| !names.contains(&name.as_str()) && !said.contains(&name.as_str()))
+        {
             None => Ok(params),
             Some((name, _)) => {
                 let shown = json::clip(name, 64);
@@ -73,7 +77,9 @@ impl Params {
         let read = |text: &str| {
             Timestamp::parse(text).ok_or_else(|| {
                 let shown = json::clip(text, 40);
-                Failure::invalid(format!("`{name}` is `{shown}`: expected a time, such as `2026-01-31T12:00:00Z`"))
+                Failure::invalid(format!(
+                    "`{name}` is `{shown}`: expected a time, such as `2026-01-31T12:00:00Z`"
+                ))
             })
         };
         self.get(name).map(read).transpose()
@@ -94,7 +100,9 @@ impl Params {
     /// # Errors
     /// When one of the values is no id.
     pub(crate) fn ids(&self, name: &str) -> Result<Vec<Id>, Failure> {
-        let read = |text: &str| text.parse().map_err(|e: bartizan_core::InvalidId| Failure::invalid(e.to_string()));
+        let read = |text: &str| {
+            text.parse().map_err(|e: bartizan_core::InvalidId| Failure::invalid(e.to_string()))
+        };
         self.all(name).map(read).collect()
     }
 
@@ -135,7 +143,8 @@ impl Params {
 /// A path and query of ours that a form says to go back to; anything else is the overview.
 pub(crate) fn back(text: Option<&str>) -> String {
     let ours = text.filter(|text| text.starts_with('/') && !text.starts_with("//"));
-    let plain = ours.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'));
+    let plain =
+        ours.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'));
     plain.map_or_else(|| "/".to_owned(), |text| json::clip(text, 2048).to_owned())
 }
 
@@ -144,7 +153,8 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         let bytes = to_bytes(request.into_body(), FORM_BYTES_MAX).await.map_err(|_| {
-            let message = format!("the form cannot be read, or is larger than {FORM_BYTES_MAX} bytes");
+            let message =
+                format!("the form cannot be read, or is larger than {FORM_BYTES_MAX} bytes");
             Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
         })?;
         Self::read(&bytes)
@@ -157,10 +167,16 @@ mod tests {
 
     #[test]
     fn an_address_is_read_and_written_again() {
-        let params = Params::of_query(Some("verdict=block&since=2026-01-01T00:00:00Z&empty="), &["verdict", "since", "empty"]);
+        let params = Params::of_query(
+            Some("verdict=block&since=2026-01-01T00:00:00Z&empty="),
+            &["verdict", "since", "empty"],
+        );
         let params = params.expect("known names");
         assert_eq!(params.query(), "?verdict=block&since=2026-01-01T00:00:00Z");
-        assert_eq!(params.with("model", "a&b <c>").at("/traffic"), "/traffic?verdict=block&since=2026-01-01T00:00:00Z&model=a%26b+%3Cc%3E");
+        assert_eq!(
+            params.with("model", "a&b <c>").at("/traffic"),
+            "/traffic?verdict=block&since=2026-01-01T00:00:00Z&model=a%26b+%3Cc%3E"
+        );
         assert_eq!(params.without("since").without("verdict").query(), "");
     }
 

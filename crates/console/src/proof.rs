@@ -42,9 +42,17 @@ pub(crate) fn of(admin: &Admin, index: u64) -> Result<(Value, Shown), Failure> {
     let signed = checkpoint.is_signed_by(&ledger.verifier());
     let within = verify_inclusion(&leaf, index, head.size, &proof.path, &head.root);
     let (class, words) = match (signed, within) {
-        (true, true) => ("good", format!("The server verified it: entry {index} is under the signed checkpoint of {} entries", head.size)),
+        (true, true) => (
+            "good",
+            format!(
+                "The server verified it: entry {index} is under the signed checkpoint of {} entries",
+                head.size
+            ),
+        ),
         (false, _) => ("bad", "The checkpoint is not signed by the ledger's key".to_owned()),
-        (_, false) => ("bad", "The path does not lead from the entry to the signed root".to_owned()),
+        (_, false) => {
+            ("bad", "The path does not lead from the entry to the signed root".to_owned())
+        }
     };
     let shown = Shown {
         index,

@@ -41,13 +41,17 @@ impl Range {
             let (name, length) = known.ok_or_else(|| {
                 let names: Vec<&str> = OFFERED.iter().map(|(name, _)| *name).collect();
                 let shown = bartizan_core::json::clip(asked, 32);
-                Failure::invalid(format!("`range` is `{shown}`: expected one of `{}`", names.join("`, `")))
+                Failure::invalid(format!(
+                    "`range` is `{shown}`: expected one of `{}`",
+                    names.join("`, `")
+                ))
             })?;
             let length = Duration::from_millis(length.unsigned_abs());
             return Ok(Self { since: now.before(length), until: now, name: Some(name) });
         }
         let until = until.unwrap_or(now);
-        let since = since.unwrap_or_else(|| until.before(Duration::from_millis(DAY.unsigned_abs())));
+        let since =
+            since.unwrap_or_else(|| until.before(Duration::from_millis(DAY.unsigned_abs())));
         if since >= until {
             return Err(Failure::invalid("`since` is not before `until`"));
         }
@@ -66,8 +70,20 @@ impl Range {
     /// How long a bar is, in milliseconds.
     pub(crate) fn bar(&self) -> i64 {
         const BARS: &[i64] = &[
-            10_000, 30_000, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE,
-            HOUR, 3 * HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY,
+            10_000,
+            30_000,
+            MINUTE,
+            2 * MINUTE,
+            5 * MINUTE,
+            10 * MINUTE,
+            15 * MINUTE,
+            30 * MINUTE,
+            HOUR,
+            3 * HOUR,
+            6 * HOUR,
+            DAY,
+            7 * DAY,
+            30 * DAY,
         ];
         let fits = |bar: &&i64| self.length() / **bar <= BARS_MAX;
         BARS.iter().find(fits).copied().unwrap_or(365 * DAY)
@@ -170,7 +186,11 @@ mod tests {
         let range = range("range=24h").expect("a range");
         let at = Timestamp::parse("2026-01-31T11:40:00Z").expect("a time");
         let early = Timestamp::parse("2026-01-01T00:00:00Z").expect("a time");
-        let buckets = range.buckets(2, [(at, vec![1, 2]), (at, vec![1, 0]), (early, vec![9, 9])].into_iter(), |_, _| None);
+        let buckets = range.buckets(
+            2,
+            [(at, vec![1, 2]), (at, vec![1, 0]), (early, vec![9, 9])].into_iter(),
+            |_, _| None,
+        );
         let last = buckets.last().expect("a bar");
         assert_eq!((last.name.as_str(), last.counts.as_slice()), ("11:30", &[2, 2][..]));
         assert_eq!(buckets.iter().flat_map(|b| &b.counts).sum::<u64>(), 4);
@@ -180,7 +200,10 @@ mod tests {
     fn ranges_made_by_hand_are_refused_with_a_reason() {
         for (query, message) in [
             ("range=2h", "`range` is `2h`: expected one of `1h`, `24h`, `7d`, `30d`, `90d`"),
-            ("since=2026-01-31T12:00:00Z&until=2026-01-31T12:00:00Z", "`since` is not before `until`"),
+            (
+                "since=2026-01-31T12:00:00Z&until=2026-01-31T12:00:00Z",
+                "`since` is not before `until`",
+            ),
         ] {
             assert_eq!(range(query).expect_err("wrong").message, message);
         }

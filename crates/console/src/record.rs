@@ -82,7 +82,10 @@ mod tests {
         let Value::Object(map) = value else { return };
         let meta = Meta(&map);
         assert_eq!((meta.text("/a/b"), meta.text("s"), meta.text("/a/n")), ("c", "text", ""));
-        assert_eq!((meta.number("/a/n"), meta.number("/a/x"), meta.number("s")), (Some(7), None, None));
+        assert_eq!(
+            (meta.number("/a/n"), meta.number("/a/x"), meta.number("s")),
+            (Some(7), None, None)
+        );
         assert_eq!((meta.texts("t"), meta.texts("s")), (vec!["x", "y"], vec![]));
     }
 }

@@ -18,7 +18,12 @@ pub(crate) fn icon(name: &str) -> Html {
 
 /// A word with an icon and a colour.
 pub(crate) fn tag(class: &str, icon_name: &str, word: &str) -> Html {
-    Html::of(format_args!("<span class=\"tag {}\">{}{}</span>", Text(class), icon(icon_name), Text(word)))
+    Html::of(format_args!(
+        "<span class=\"tag {}\">{}{}</span>",
+        Text(class),
+        icon(icon_name),
+        Text(word)
+    ))
 }
 
 /// What was decided about a request.

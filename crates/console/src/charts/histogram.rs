@@ -48,7 +48,10 @@ impl Histogram<'_> {
         let top = self.buckets.iter().max_by_key(|bucket| bucket.sum());
         let most = round_up(top.map_or(0, Bucket::sum));
         let id = Text(self.id);
-        out.push(format_args!("<figure class=\"chart\"><div class=\"peak\" aria-hidden=\"true\">{}</div>", number(most)));
+        out.push(format_args!(
+            "<figure class=\"chart\"><div class=\"peak\" aria-hidden=\"true\">{}</div>",
+            number(most)
+        ));
         self.open(&mut out, top);
         out.push(format_args!(
             "<line class=\"grid-line\" x1=\"0\" x2=\"{WIDTH}\" y1=\"0.5\" y2=\"0.5\"/><line class=\"base\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{HEIGHT}\" y2=\"{HEIGHT}\"/>"
@@ -143,7 +146,11 @@ mod tests {
             title: "Requests",
             about: "Requests by verdict.",
             series: &[("f-allow", "allowed"), ("f-block", "blocked")],
-            buckets: vec![bucket("10:00", &[6, 2]), bucket("11:00", &[0, 0]), bucket("12:00", &[0, 1])],
+            buckets: vec![
+                bucket("10:00", &[6, 2]),
+                bucket("11:00", &[0, 0]),
+                bucket("12:00", &[0, 1]),
+            ],
             axis: ["10:00".to_owned(), String::new(), "12:00".to_owned()],
             brush: href.map(|_| (0, 1000)),
         }

@@ -61,7 +61,11 @@ impl Layers<'_> {
         ));
         let most = self.edges.iter().map(|edge| edge.count).max().unwrap_or(0);
         for edge in &self.edges {
-            let (Some(from), Some(to)) = (places.get(edge.from.as_str()), places.get(edge.to.as_str())) else { continue };
+            let (Some(from), Some(to)) =
+                (places.get(edge.from.as_str()), places.get(edge.to.as_str()))
+            else {
+                continue;
+            };
             let (x1, y1) = (from.0 + BOX_WIDTH, from.1 + BOX_HEIGHT / 2.0);
             let (x2, y2) = (to.0, to.1 + BOX_HEIGHT / 2.0);
             let bend = (x2 - x1) / 2.0;
@@ -90,13 +94,23 @@ impl Layers<'_> {
         for (_, nodes) in &self.layers {
             let mean = |node: &Node| {
                 let from = self.edges.iter().filter(|edge| edge.to == node.key);
-                let places: Vec<f64> = from.filter_map(|edge| before.get(edge.from.as_str()).copied()).collect();
-                if places.is_empty() { f64::MAX } else { places.iter().sum::<f64>() / coordinate(places.len()) }
+                let places: Vec<f64> =
+                    from.filter_map(|edge| before.get(edge.from.as_str()).copied()).collect();
+                if places.is_empty() {
+                    f64::MAX
+                } else {
+                    places.iter().sum::<f64>() / coordinate(places.len())
+                }
             };
-            let mut ranked: Vec<(f64, &Node)> = nodes.iter().map(|node| (mean(node), node)).collect();
+            let mut ranked: Vec<(f64, &Node)> =
+                nodes.iter().map(|node| (mean(node), node)).collect();
             ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
             let nodes: Vec<&Node> = ranked.into_iter().map(|(_, node)| node).collect();
-            before = nodes.iter().enumerate().map(|(at, node)| (node.key.as_str(), coordinate(at))).collect();
+            before = nodes
+                .iter()
+                .enumerate()
+                .map(|(at, node)| (node.key.as_str(), coordinate(at)))
+                .collect();
             out.push(nodes);
         }
         out
@@ -107,7 +121,8 @@ impl Layers<'_> {
             "<details class=\"fold\"><summary>As a table</summary><div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"As a table\"><table><thead><tr><th scope=\"col\">From</th><th scope=\"col\">To</th><th scope=\"col\" class=\"num\">How many</th></tr></thead><tbody>"
         ));
         let nodes = || self.layers.iter().flat_map(|(_, nodes)| nodes);
-        let name = |key: &str| nodes().find(|node| node.key == key).map_or("", |node| node.name.as_str());
+        let name =
+            |key: &str| nodes().find(|node| node.key == key).map_or("", |node| node.name.as_str());
         for edge in &self.edges {
             out.push(format_args!(
                 "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"num\">{}</td></tr>",
@@ -142,7 +157,11 @@ fn places<'a>(layers: &[Vec<&'a Node>], height: f64) -> HashMap<&'a str, (f64, f
 
 fn draw(out: &mut Html, node: &Node, (x, y): (f64, f64)) {
     match &node.href {
-        Some(href) => out.push(format_args!("<a href=\"{}\" aria-label=\"{}\">", Text(href), Text(&node.name))),
+        Some(href) => out.push(format_args!(
+            "<a href=\"{}\" aria-label=\"{}\">",
+            Text(href),
+            Text(&node.name)
+        )),
         None => out.push(format_args!("<g>")),
     }
     out.push(format_args!(
@@ -185,20 +204,35 @@ mod tests {
             id: "g",
             title: "Who calls what",
             about: "",
-            layers: vec![("keys", vec![node("a"), node("b")]), ("routes", vec![node("y"), node("x")])],
+            layers: vec![
+                ("keys", vec![node("a"), node("b")]),
+                ("routes", vec![node("y"), node("x")]),
+            ],
             edges: vec![edge("a", "x", 10), edge("b", "y", 1)],
         };
-        let order: Vec<Vec<&str>> =
-            layers.ordered().iter().map(|nodes| nodes.iter().map(|node| node.key.as_str()).collect()).collect();
+        let order: Vec<Vec<&str>> = layers
+            .ordered()
+            .iter()
+            .map(|nodes| nodes.iter().map(|node| node.key.as_str()).collect())
+            .collect();
         assert_eq!(order, [["a", "b"], ["x", "y"]]);
         let html = layers.html();
-        assert!(html.as_str().contains("stroke-width=\"10.0\"") && html.as_str().contains("stroke-width=\"1.0\""));
+        assert!(
+            html.as_str().contains("stroke-width=\"10.0\"")
+                && html.as_str().contains("stroke-width=\"1.0\"")
+        );
         assert!(!html.as_str().contains("<a>") && html.as_str().contains("&lt;a&gt;"));
     }
 
     #[test]
     fn an_edge_to_nowhere_is_left_out() {
-        let layers = Layers { id: "g", title: "", about: "", layers: Vec::new(), edges: vec![edge("a", "b", 1)] };
+        let layers = Layers {
+            id: "g",
+            title: "",
+            about: "",
+            layers: Vec::new(),
+            edges: vec![edge("a", "b", 1)],
+        };
         assert!(!layers.html().as_str().contains("<path"));
     }
 

@@ -50,9 +50,13 @@ impl Lines<'_> {
             out.push(format_args!("<span>{}</span>", Text(step.map_or("", |step| step))));
         }
         out.push(format_args!("</div><figcaption>"));
-        let classes: Vec<String> = self.lines.iter().map(|line| format!("f-{}", line.color)).collect();
-        let series: Vec<(&str, &str)> =
-            classes.iter().map(String::as_str).zip(self.lines.iter().map(|line| line.name)).collect();
+        let classes: Vec<String> =
+            self.lines.iter().map(|line| format!("f-{}", line.color)).collect();
+        let series: Vec<(&str, &str)> = classes
+            .iter()
+            .map(String::as_str)
+            .zip(self.lines.iter().map(|line| line.name))
+            .collect();
         legend(&mut out, &series);
         let mut head = vec!["Step"];
         head.extend(self.lines.iter().map(|line| line.name));
@@ -61,7 +65,9 @@ impl Lines<'_> {
             (name.clone(), self.lines.iter().map(value).collect::<Vec<_>>())
         });
         let rows = rows.filter(|(_, values)| values.iter().any(Option::is_some));
-        let known = rows.map(|(name, values)| (name, values.into_iter().map(Option::unwrap_or_default).collect()));
+        let known = rows.map(|(name, values)| {
+            (name, values.into_iter().map(Option::unwrap_or_default).collect())
+        });
         table(&mut out, &head, known);
         out.push(format_args!("</figcaption></figure>"));
         out
@@ -78,12 +84,16 @@ impl Lines<'_> {
             };
             let (x, y) = (scaled(at, last, WIDTH), HEIGHT - scaled(*value, most, HEIGHT));
             // A value between two gaps is a short stroke, so that it is seen.
-            let begin = if drawing { format!("L{x:.1} {y:.1}") } else { format!("M{x:.1} {y:.1}h2") };
+            let begin =
+                if drawing { format!("L{x:.1} {y:.1}") } else { format!("M{x:.1} {y:.1}h2") };
             path.push_str(&begin);
             drawing = true;
         }
         let color = line.color;
-        out.push(format_args!("<path class=\"line l-{color}\" d=\"{path}\"><title>{}</title></path>", Text(line.name)));
+        out.push(format_args!(
+            "<path class=\"line l-{color}\" d=\"{path}\"><title>{}</title></path>",
+            Text(line.name)
+        ));
     }
 }
 
@@ -99,7 +109,11 @@ mod tests {
             about: "Milliseconds.",
             unit: "ms",
             steps: (0..4).map(|n| format!("{n}:00")).collect(),
-            lines: vec![Line { name: "p50", color: 'a', values: vec![Some(5), Some(10), None, Some(10)] }],
+            lines: vec![Line {
+                name: "p50",
+                color: 'a',
+                values: vec![Some(5), Some(10), None, Some(10)],
+            }],
         };
         let html = lines.html();
         let text = html.as_str();
@@ -109,7 +123,8 @@ mod tests {
 
     #[test]
     fn no_steps_draw_no_line() {
-        let lines = Lines { id: "l", title: "", about: "", unit: "", steps: Vec::new(), lines: Vec::new() };
+        let lines =
+            Lines { id: "l", title: "", about: "", unit: "", steps: Vec::new(), lines: Vec::new() };
         assert!(lines.html().as_str().contains("</svg>"));
     }
 }

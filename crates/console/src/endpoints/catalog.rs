@@ -1,7 +1,8 @@
 //! The list of endpoints. A new one is a file, or a constant in one, and a line.
 
 use super::{
-    Endpoint, account, approvals, database, decisions, findings, keys, ledger, people, status, token,
+    Endpoint, account, approvals, database, decisions, findings, keys, ledger, people, status,
+    token,
 };
 
 pub(crate) const ALL: &[&Endpoint] = &[

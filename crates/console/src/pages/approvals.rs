@@ -35,7 +35,9 @@ pub(super) static PAGE: Page = Page {
 };
 // What is asked for more than reading, the handler asks for this very approval.
 pub(super) static DECIDE: Page =
-    Page::below("/approvals/{id}/decide", "Decide", Needs::Manage(Area::Approvals), || post(decide));
+    Page::below("/approvals/{id}/decide", "Decide", Needs::Manage(Area::Approvals), || {
+        post(decide)
+    });
 
 #[derive(Template)]
 #[template(path = "approvals.html")]
@@ -98,7 +100,9 @@ async fn row(
     let name = names.iter().find(|(id, _)| Some(*id) == key).map(|(_, name)| name.clone());
     let word = match &approval.state {
         Stand::Pending => None,
-        Stand::Approved { by, at, why } | Stand::Denied { by, at, why } => Some((by.clone(), *at, why.clone())),
+        Stand::Approved { by, at, why } | Stand::Denied { by, at, why } => {
+            Some((by.clone(), *at, why.clone()))
+        }
         Stand::Used { by, at } => Some((by.clone(), *at, "its request was let through".to_owned())),
     };
     let query = Query {
@@ -112,7 +116,11 @@ async fn row(
     Ok(Row {
         id: approval.id.to_string(),
         reason: approval.reason.clone(),
-        state: if expired && approval.state == Stand::Pending { "expired" } else { approval.state_name() },
+        state: if expired && approval.state == Stand::Pending {
+            "expired"
+        } else {
+            approval.state_name()
+        },
         open: approval.is_pending(&admin.gateway.cx),
         by: name.unwrap_or_else(|| approval.requested_by.clone()),
         by_href: key.map(|id| format!("/keys/{id}")),
@@ -130,7 +138,9 @@ async fn decide(State(admin): State<Admin>, visitor: Visitor, Of(id): Of, form: 
         "deny" => (Decision::Deny, "denied"),
         other => {
             let shown = bartizan_core::json::clip(other, 32);
-            return Err(Failure::invalid(format!("`decision` is `{shown}`: expected `approve` or `deny`")));
+            return Err(Failure::invalid(format!(
+                "`decision` is `{shown}`: expected `approve` or `deny`"
+            )));
         }
     };
     let why = form.get("why").unwrap_or_default();

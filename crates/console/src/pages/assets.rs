@@ -60,11 +60,22 @@ async fn show(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     let names = keys::names(&admin, &visitor.permit).await?;
     let (graph, graph_of) = graph(&admin, tenant, &names).await?;
     let rows = inventory(&admin, tenant, &names).await?;
-    page(&Assets { f: Frame::new(&visitor, &PAGE, &uri), empty: rows.is_empty(), graph, graph_of, rows })
+    page(&Assets {
+        f: Frame::new(&visitor, &PAGE, &uri),
+        empty: rows.is_empty(),
+        graph,
+        graph_of,
+        rows,
+    })
 }
 
-async fn inventory(admin: &Admin, tenant: &Tenant, names: &[(Id, String)]) -> Result<Vec<Row>, Failure> {
-    let counting = Counting { by: vec!["key", "route", "model"], values_max: 500, ..Counting::new(&DECISION) };
+async fn inventory(
+    admin: &Admin,
+    tenant: &Tenant,
+    names: &[(Id, String)],
+) -> Result<Vec<Row>, Failure> {
+    let counting =
+        Counting { by: vec!["key", "route", "model"], values_max: 500, ..Counting::new(&DECISION) };
     let counts = admin.gateway.store.count(tenant, &counting).await?;
     let of = |facet: &str| {
         let found = counts.facets.iter().find(|counted| counted.facet == facet);
@@ -78,14 +89,22 @@ async fn inventory(admin: &Admin, tenant: &Tenant, names: &[(Id, String)]) -> Re
     for (id, name) in names {
         let id = id.to_string();
         rows.push(Row {
-            kind: "application", icon: "key", about: "by its key".to_owned(), href: format!("/keys/{id}"),
-            count: count("key", &id), key: id, name: name.clone(),
+            kind: "application",
+            icon: "key",
+            about: "by its key".to_owned(),
+            href: format!("/keys/{id}"),
+            count: count("key", &id),
+            key: id,
+            name: name.clone(),
         });
     }
     let live = admin.gateway.live();
     for route in live.routes.values() {
         rows.push(Row {
-            kind: "route", icon: "route", key: route.name.clone(), name: route.name.clone(),
+            kind: "route",
+            icon: "route",
+            key: route.name.clone(),
+            name: route.name.clone(),
             about: format!("serves {}", route.config.models.join(", ")),
             href: Params::default().with("route", &route.name).at("/traffic"),
             count: count("route", &route.name),
@@ -93,22 +112,36 @@ async fn inventory(admin: &Admin, tenant: &Tenant, names: &[(Id, String)]) -> Re
         for target in route.pool.states() {
             let (_, words) = health::condition(&target.condition);
             rows.push(Row {
-                kind: "endpoint", icon: "health", key: format!("{}-{}", route.name, target.name), name: target.name,
-                about: format!("of route {}; {words}", route.name), href: "/health".to_owned(), count: String::new(),
+                kind: "endpoint",
+                icon: "health",
+                key: format!("{}-{}", route.name, target.name),
+                name: target.name,
+                about: format!("of route {}; {words}", route.name),
+                href: "/health".to_owned(),
+                count: String::new(),
             });
         }
     }
     for (model, n) in of("model") {
         rows.push(Row {
-            kind: "model", icon: "assets", href: Params::default().with("model", &model).at("/traffic"),
-            about: "as applications ask for it".to_owned(), count: charts::number(n), key: model.clone(), name: model,
+            kind: "model",
+            icon: "assets",
+            href: Params::default().with("model", &model).at("/traffic"),
+            about: "as applications ask for it".to_owned(),
+            count: charts::number(n),
+            key: model.clone(),
+            name: model,
         });
     }
     Ok(rows)
 }
 
 /// From application to route to model to endpoint, as the newest requests went.
-async fn graph(admin: &Admin, tenant: &Tenant, names: &[(Id, String)]) -> Result<(Html, String), Failure> {
+async fn graph(
+    admin: &Admin,
+    tenant: &Tenant,
+    names: &[(Id, String)],
+) -> Result<(Html, String), Failure> {
     let query = Query { limit: PAGE_RECORDS_MAX, sealed: false, ..Query::new(&DECISION) };
     let found = admin.gateway.store.list(tenant, &query).await?;
     let mut edges: BTreeMap<(String, String), u64> = BTreeMap::new();
@@ -116,8 +149,12 @@ async fn graph(admin: &Admin, tenant: &Tenant, names: &[(Id, String)]) -> Result
     for record in &found.records {
         let meta = Meta(&record.meta);
         let stops = [meta.text("key"), meta.text("route"), meta.text("model"), meta.text("target")];
-        let stops: Vec<String> = ["key", "route", "model", "target"].iter().zip(stops)
-            .filter(|(_, name)| !name.is_empty()).map(|(kind, name)| format!("{kind}:{name}")).collect();
+        let stops: Vec<String> = ["key", "route", "model", "target"]
+            .iter()
+            .zip(stops)
+            .filter(|(_, name)| !name.is_empty())
+            .map(|(kind, name)| format!("{kind}:{name}"))
+            .collect();
         for (layer, stop) in layers.iter_mut().zip(&stops) {
             *layer.entry(stop.clone()).or_default() += 1;
         }
@@ -126,7 +163,12 @@ async fn graph(admin: &Admin, tenant: &Tenant, names: &[(Id, String)]) -> Result
         }
     }
     let [keys, routes, models, targets] = layers.map(|layer| most(layer, names, &admin.gateway));
-    let layers = vec![("Applications", keys), ("Routes", routes), ("Models", models), ("Endpoints", targets)];
+    let layers = vec![
+        ("Applications", keys),
+        ("Routes", routes),
+        ("Models", models),
+        ("Endpoints", targets),
+    ];
     let graph = Layers {
         id: "reach",
         title: "Which applications reach which models",
@@ -134,7 +176,13 @@ async fn graph(admin: &Admin, tenant: &Tenant, names: &[(Id, String)]) -> Result
         layers,
         edges: edges.into_iter().map(|((from, to), count)| Edge { from, to, count }).collect(),
     };
-    Ok((graph.html(), format!("the newest {} requests", charts::number(u64::try_from(found.records.len()).unwrap_or(0)))))
+    Ok((
+        graph.html(),
+        format!(
+            "the newest {} requests",
+            charts::number(u64::try_from(found.records.len()).unwrap_or(0))
+        ),
+    ))
 }
 
 fn most(layer: BTreeMap<String, u64>, names: &[(Id, String)], gateway: &Gateway) -> Vec<Node> {
@@ -143,13 +191,17 @@ fn most(layer: BTreeMap<String, u64>, names: &[(Id, String)], gateway: &Gateway)
     layer.truncate(NODES_MAX);
     let node = |(key, count): (String, u64)| {
         let (kind, value) = key.split_once(':').unwrap_or(("", &key));
-        let name = names.iter().find(|(id, _)| kind == "key" && id.to_string() == value).map_or(value, |(_, name)| name);
+        let name = names
+            .iter()
+            .find(|(id, _)| kind == "key" && id.to_string() == value)
+            .map_or(value, |(_, name)| name);
         let href = match kind {
             "target" => "/health".to_owned(),
             kind => Params::default().with(kind, value).at("/traffic"),
         };
         let gone = kind == "route" && !gateway.live().routes.contains_key(value);
-        let about = format!("{} requests{}", charts::number(count), if gone { ", now gone" } else { "" });
+        let about =
+            format!("{} requests{}", charts::number(count), if gone { ", now gone" } else { "" });
         Node { name: name.to_owned(), about, href: Some(href), key: key.clone() }
     };
     layer.into_iter().map(node).collect()

@@ -2,8 +2,8 @@
 
 use super::{
     Page, alerts, approvals, assets, controls, conversations, detection, findings, health, help,
-    inbox, incidents, keys, ledger, overview, playbooks, playground, preferences, programme, redteam,
-    rules, search, settings, traffic, vulnerabilities,
+    inbox, incidents, keys, ledger, overview, playbooks, playground, preferences, programme,
+    redteam, rules, search, settings, traffic, vulnerabilities,
 };
 
 // A line a page, with the paths below it.

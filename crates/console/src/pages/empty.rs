@@ -48,7 +48,12 @@ pub(super) const fn of(
     Page { path, title, letter: None, section, icon, needs: Needs::Read(Area::Decisions), serve }
 }
 
-pub(super) fn show(visitor: &Visitor, uri: &Uri, of: &'static Page, empty: &'static Empty) -> Answer {
+pub(super) fn show(
+    visitor: &Visitor,
+    uri: &Uri,
+    of: &'static Page,
+    empty: &'static Empty,
+) -> Answer {
     let Empty { lead, why, will, until } = *empty;
     page(&Shown { f: Frame::new(visitor, of, uri), icon: of.icon, lead, why, will, until })
 }

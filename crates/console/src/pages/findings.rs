@@ -19,9 +19,9 @@ use crate::{
     facet::{self, Facet, Names},
     frame::{Answer, Frame, go, page},
     params::{Params, back},
+    people::account,
     record::{Meta, neighbours, pretty},
     take::Of,
-    people::account,
     triage::{self, State as Stand, Triage},
     visitor::Visitor,
 };
@@ -51,8 +51,10 @@ const NAMES: &[Names] = &[
     Names { facet: "route", param: "route", title: "Route", open: false },
     Names { facet: "direction", param: "direction", title: "Direction", open: false },
 ];
-const ASKED: &[&str] = &["state", "severity", "code", "assignee", "route", "direction", "request", "after"];
-const FILTERS: &[&str] = &["state", "severity", "code", "assignee", "route", "direction", "request"];
+const ASKED: &[&str] =
+    &["state", "severity", "code", "assignee", "route", "direction", "request", "after"];
+const FILTERS: &[&str] =
+    &["state", "severity", "code", "assignee", "route", "direction", "request"];
 
 #[derive(Template)]
 #[template(path = "findings.html")]
@@ -132,7 +134,8 @@ fn state(params: &Params) -> Result<&'static str, Failure> {
     let known = Stand::ALL.iter().map(|state| state.as_str()).chain(["any"]);
     known.into_iter().find(|known| *known == asked).ok_or_else(|| {
         let shown = bartizan_core::json::clip(asked, 32);
-        let message = format!("`state` is `{shown}`: expected `open`, `acknowledged`, `resolved` or `any`");
+        let message =
+            format!("`state` is `{shown}`: expected `open`, `acknowledged`, `resolved` or `any`");
         Failure::invalid(message)
     })
 }
@@ -186,10 +189,16 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
         "assignee" => named(&people, value),
         _ => value.to_owned(),
     };
-    let states = [("Open", "open"), ("In work", "acknowledged"), ("Resolved", "resolved"), ("All", "any")];
-    let states = states.map(|(title, name)| (title, params.with("state", name).at("/findings"), name == state));
+    let states =
+        [("Open", "open"), ("In work", "acknowledged"), ("Resolved", "resolved"), ("All", "any")];
+    let states = states
+        .map(|(title, name)| (title, params.with("state", name).at("/findings"), name == state));
     let mut chips = facet::chips(NAMES, &params, "/findings", say);
-    chips.extend(params.get("request").map(|id| (format!("request: {id}"), params.without("request").at("/findings"))));
+    chips.extend(
+        params
+            .get("request")
+            .map(|id| (format!("request: {id}"), params.without("request").at("/findings"))),
+    );
     page(&Findings {
         f: Frame::new(&visitor, &PAGE, &uri),
         may: may(&admin, &visitor),
@@ -264,7 +273,8 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
     let tenant = visitor.permit.tenant();
     let record = endpoints::findings::read(&admin, &visitor.permit, id).await?;
     let people = people(&admin).await?;
-    let (newer, older) = neighbours(&admin, tenant, &FINDING, &filters(&params)?, (record.time, id)).await?;
+    let (newer, older) =
+        neighbours(&admin, tenant, &FINDING, &filters(&params)?, (record.time, id)).await?;
     let kept = narrowed(&params);
     let query = kept.query();
     let to = |id: Option<Id>| id.map(|id| format!("/findings/{id}{query}"));
@@ -307,19 +317,35 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
     })
 }
 
-fn facts(id: Id, meta: Meta<'_>, people: &[(String, String)]) -> Vec<(&'static str, String, Option<String>)> {
+fn facts(
+    id: Id,
+    meta: Meta<'_>,
+    people: &[(String, String)],
+) -> Vec<(&'static str, String, Option<String>)> {
     let assignee = match meta.text("assignee") {
         "" => "nobody".to_owned(),
         id => named(people, id),
     };
     let mut out = vec![
         ("Id", id.to_string(), None),
-        ("Request", meta.text("request").to_owned(), Some(format!("/traffic/{}", meta.text("request")))),
-        ("Route", meta.text("route").to_owned(), Some(Params::default().with("route", meta.text("route")).at("/findings"))),
+        (
+            "Request",
+            meta.text("request").to_owned(),
+            Some(format!("/traffic/{}", meta.text("request"))),
+        ),
+        (
+            "Route",
+            meta.text("route").to_owned(),
+            Some(Params::default().with("route", meta.text("route")).at("/findings")),
+        ),
         ("In the", direction(meta.text("direction")).to_owned(), None),
         ("Mode", meta.text("mode").to_owned(), None),
         ("Did", meta.text("action").to_owned(), None),
-        ("Confidence", meta.number("/finding/confidence").map_or_else(String::new, |n| format!("{n} %")), None),
+        (
+            "Confidence",
+            meta.number("/finding/confidence").map_or_else(String::new, |n| format!("{n} %")),
+            None,
+        ),
         ("Assignee", assignee, None),
     ];
     if !meta.text("triaged_by").is_empty() {
@@ -356,7 +382,8 @@ async fn act(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Answ
         }
         other => {
             let shown = bartizan_core::json::clip(other, 32);
-            let message = format!("`action` is `{shown}`: expected `resolve`, `reopen`, `assign` or `note`");
+            let message =
+                format!("`action` is `{shown}`: expected `resolve`, `reopen`, `assign` or `note`");
             return Err(Failure::invalid(message));
         }
     };
@@ -368,7 +395,11 @@ async fn act(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Answ
 }
 
 async fn undo(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Answer {
-    let batch = form.ids("batch")?.first().copied().ok_or_else(|| Failure::invalid("`batch` is missing"))?;
+    let batch = form
+        .ids("batch")?
+        .first()
+        .copied()
+        .ok_or_else(|| Failure::invalid("`batch` is missing"))?;
     let told = triage::undo(&admin, &visitor.permit, batch).await?;
     let n = u64::try_from(told.changed.len()).unwrap_or(u64::MAX);
     go(&said(&back(form.get("back")), "undone", n, None))
@@ -377,7 +408,9 @@ async fn undo(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Ans
 /// An address that says what was done.
 fn said(to: &str, done: &str, n: u64, undo: Option<&str>) -> String {
     let (path, query) = to.split_once('?').unwrap_or((to, ""));
-    let kept = query.split('&').filter(|pair| !pair.is_empty() && !["done=", "n=", "undo="].iter().any(|name| pair.starts_with(name)));
+    let kept = query.split('&').filter(|pair| {
+        !pair.is_empty() && !["done=", "n=", "undo="].iter().any(|name| pair.starts_with(name))
+    });
     let mut pairs: Vec<String> = kept.map(str::to_owned).collect();
     pairs.push(format!("done={done}"));
     pairs.push(format!("n={n}"));

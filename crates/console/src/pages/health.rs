@@ -78,8 +78,14 @@ pub(super) async fn parts(admin: &Admin) -> Vec<Part> {
             let place = bus.place.unwrap_or_else(|| "within this process".to_owned());
             let waiting = format!("{place}; {} wait", charts::number(bus.waiting));
             match bus.stalled {
-                Some(why) => Part { name: "Events", class: "bad", words: format!("{waiting}; stalled: {why}") },
-                None if bus.waiting > WAITING_MAX => Part { name: "Events", class: "note", words: waiting },
+                Some(why) => Part {
+                    name: "Events",
+                    class: "bad",
+                    words: format!("{waiting}; stalled: {why}"),
+                },
+                None if bus.waiting > WAITING_MAX => {
+                    Part { name: "Events", class: "note", words: waiting }
+                }
                 None => Part { name: "Events", class: "good", words: waiting },
             }
         }
@@ -100,12 +106,22 @@ async fn show(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     let gateway = &admin.gateway;
     let parts = parts(&admin).await;
     let live = gateway.live();
-    let upstreams: Vec<Upstream> = live.routes.values().flat_map(|route| {
-        route.pool.states().into_iter().map(|target| {
-            let (class, words) = condition(&target.condition);
-            Upstream { route: route.name.clone(), name: target.name, class, words, running: target.running }
+    let upstreams: Vec<Upstream> = live
+        .routes
+        .values()
+        .flat_map(|route| {
+            route.pool.states().into_iter().map(|target| {
+                let (class, words) = condition(&target.condition);
+                Upstream {
+                    route: route.name.clone(),
+                    name: target.name,
+                    class,
+                    words,
+                    running: target.running,
+                }
+            })
         })
-    }).collect();
+        .collect();
     let states = || parts.iter().map(|part| part.class).chain(upstreams.iter().map(|up| up.class));
     let worst = ["bad", "note"].into_iter().find(|word| states().any(|state| state == *word));
     // It reads the whole file, so only when it is asked for.

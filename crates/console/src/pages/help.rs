@@ -11,7 +11,8 @@ use crate::{
     visitor::Visitor,
 };
 
-pub(super) static PAGE: Page = Page::below("/help", "Keys", Needs::Read(Area::Account), || get(show));
+pub(super) static PAGE: Page =
+    Page::below("/help", "Keys", Needs::Read(Area::Account), || get(show));
 
 #[derive(Template)]
 #[template(path = "help.html")]

@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{frame::Answer, visitor::Visitor};
 
-pub(super) static PAGE: Page =
-    empty::of("/inbox", "Inbox", Section::Watch, "inbox", || get(show));
+pub(super) static PAGE: Page = empty::of("/inbox", "Inbox", Section::Watch, "inbox", || get(show));
 
 static EMPTY: Empty = Empty {
     lead: "Everything that asks for your attention, in one list, with what changed since you last looked.",

@@ -118,7 +118,9 @@ impl Row {
             state,
             routes: all(&key.routes, "every route"),
             models: all(&key.models, "every model"),
-            limits: key.limits.map_or_else(|| "those of the route".to_owned(), |limits| limit_words(&limits)),
+            limits: key
+                .limits
+                .map_or_else(|| "those of the route".to_owned(), |limits| limit_words(&limits)),
             created: key.created_at,
             expires: key.expires_at,
             revoked: key.revoked_at,
@@ -205,7 +207,12 @@ async fn rotate(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): 
 }
 
 /// Not by way of another address: a secret is in this one answer, and nowhere else.
-async fn show_secret(admin: &Admin, visitor: &Visitor, uri: &Uri, (key, secret): (Key, Secret)) -> Answer {
+async fn show_secret(
+    admin: &Admin,
+    visitor: &Visitor,
+    uri: &Uri,
+    (key, secret): (Key, Secret),
+) -> Answer {
     let words = format!("The key `{}` is made.", key.name);
     let made = Made { words, secret: secret.reveal().to_owned() };
     shown(admin, visitor, uri, Some(made), None).await
@@ -242,7 +249,9 @@ fn local_time(text: &str) -> Result<Timestamp, Failure> {
     let forms = [text.to_owned(), format!("{text}Z"), format!("{text}:00Z")];
     forms.iter().find_map(|form| Timestamp::parse(form)).ok_or_else(|| {
         let shown = json::clip(text, 40);
-        Failure::invalid(format!("`expires_at` is `{shown}`: expected a time, such as `2026-01-31T12:00`"))
+        Failure::invalid(format!(
+            "`expires_at` is `{shown}`: expected a time, such as `2026-01-31T12:00`"
+        ))
     })
 }
 
@@ -252,7 +261,12 @@ async fn test(State(admin): State<Admin>, visitor: Visitor, uri: Uri, form: Para
 }
 
 /// Goes the way of a request up to the point where it would be sent.
-async fn try_key(admin: &Admin, permit: &Permit, secret: &str, model: &str) -> Result<Told, Failure> {
+async fn try_key(
+    admin: &Admin,
+    permit: &Permit,
+    secret: &str,
+    model: &str,
+) -> Result<Told, Failure> {
     let bad = |words: String| Ok(Told { class: "bad", words });
     let gateway = &admin.gateway;
     let key = match gateway.keys.authenticate(Some(secret.trim())).await? {
@@ -264,12 +278,19 @@ async fn try_key(admin: &Admin, permit: &Permit, secret: &str, model: &str) -> R
         Err(Unaccepted::Expired) => return bad("Refused: the key has expired".to_owned()),
     };
     let id = key.id.to_string();
-    let act = Act { kind: "admin.key.tested", subject: &format!("key:{id}"), details: &[("model", model)] };
+    let act = Act {
+        kind: "admin.key.tested",
+        subject: &format!("key:{id}"),
+        details: &[("model", model)],
+    };
     permit.record(admin, &act).await?;
     let live = gateway.live();
     let shown = json::clip(model, 128);
     let Some(route) = live.route_of(model) else {
-        return bad(format!("The key `{}` is accepted, but no route serves the model `{shown}`", key.name));
+        return bad(format!(
+            "The key `{}` is accepted, but no route serves the model `{shown}`",
+            key.name
+        ));
     };
     let principal = Principal::Key(bartizan_policy::Key {
         id: &id,
@@ -285,7 +306,10 @@ async fn try_key(admin: &Admin, permit: &Permit, secret: &str, model: &str) -> R
         Err(denied) => bad(format!("Refused by the policies: {denied}")),
         Ok(_) => Ok(Told {
             class: "good",
-            words: format!("Let through: the key `{}` may ask for `{shown}`, by the route `{}`", key.name, route.name),
+            words: format!(
+                "Let through: the key `{}` may ask for `{shown}`, by the route `{}`",
+                key.name, route.name
+            ),
         }),
     }
 }
@@ -310,7 +334,8 @@ mod tests {
 
     #[test]
     fn limits_are_told_in_words() {
-        let limits = LimitConfig { requests: Some(1000), tokens: Some(5), ..LimitConfig::default() };
+        let limits =
+            LimitConfig { requests: Some(1000), tokens: Some(5), ..LimitConfig::default() };
         assert_eq!(limit_words(&limits), "1,000 requests, 5 tokens in 60 s");
         assert_eq!(limit_words(&LimitConfig::default()), "unlimited");
     }

@@ -48,9 +48,12 @@ pub(super) static PAGE: Page = Page {
     serve: || get(list),
 };
 pub(super) static ONE: Page = Page::below("/ledger/{index}", "Entry", READ, || get(one));
-pub(super) static PROOF: Page = Page::below("/ledger/{index}/proof", "Proof", READ, || get(download_proof));
-pub(super) static CHECKPOINT: Page = Page::below("/ledger/checkpoint", "Checkpoint", READ, || get(checkpoint));
-pub(super) static ENTRIES: Page = Page::below("/ledger/entries.jsonl", "Entries", READ, || get(entries));
+pub(super) static PROOF: Page =
+    Page::below("/ledger/{index}/proof", "Proof", READ, || get(download_proof));
+pub(super) static CHECKPOINT: Page =
+    Page::below("/ledger/checkpoint", "Checkpoint", READ, || get(checkpoint));
+pub(super) static ENTRIES: Page =
+    Page::below("/ledger/entries.jsonl", "Entries", READ, || get(entries));
 // By POST, since a checkpoint is longer than an address should be; it changes nothing.
 pub(super) static CONSISTENCY: Page =
     Page::below("/ledger/consistency", "Consistency", READ, || get(path).post(consistency));
@@ -116,7 +119,8 @@ struct Path {
 
 impl Row {
     fn of(index: u64, entry: &Value) -> Self {
-        let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
             index,
             time: Timestamp::from_millis(entry.get("time").and_then(Value::as_i64).unwrap_or(0)),
@@ -127,7 +131,9 @@ impl Row {
     }
 
     fn fits(&self, low: &str) -> bool {
-        [&self.kind, &self.actor, &self.subject].into_iter().any(|text| text.to_lowercase().contains(low))
+        [&self.kind, &self.actor, &self.subject]
+            .into_iter()
+            .any(|text| text.to_lowercase().contains(low))
     }
 }
 
@@ -285,14 +291,21 @@ async fn path(State(admin): State<Admin>, _: Visitor, uri: Uri) -> Answer {
     let old = params.number("old")?.unwrap_or(0);
     let new = params.number("new")?.unwrap_or(size);
     if old == 0 || old > new || new > size {
-        let message = format!("there is no proof from size {old} to {new}: expected sizes from 1 to {size}, the older first");
+        let message = format!(
+            "there is no proof from size {old} to {new}: expected sizes from 1 to {size}, the older first"
+        );
         return Err(Failure::invalid(message));
     }
     let path = admin.gateway.ledger.consistency(old, new)?;
     Ok(Json(Path { path: path.iter().map(|hash| STANDARD.encode(hash)).collect() }).into_response())
 }
 
-async fn consistency(State(admin): State<Admin>, visitor: Visitor, uri: Uri, form: Params) -> Answer {
+async fn consistency(
+    State(admin): State<Admin>,
+    visitor: Visitor,
+    uri: Uri,
+    form: Params,
+) -> Answer {
     // Browsers send a text field's lines with carriage returns.
     let clean = |name: &str| form.get(name).unwrap_or_default().replace("\r\n", "\n");
     let (old, newer) = (clean("old"), clean("new"));
@@ -310,26 +323,44 @@ fn compare(admin: &Admin, old: &str, newer: &str) -> Result<String, String> {
         let note = format!("{}\n", note.trim_end());
         let checkpoint = Checkpoint::parse(&note).map_err(|error| error.to_string())?;
         if !checkpoint.is_signed_by(&ledger.verifier()) {
-            return Err(format!("The head of {} entries is not signed by this ledger's key in force", checkpoint.head.size));
+            return Err(format!(
+                "The head of {} entries is not signed by this ledger's key in force",
+                checkpoint.head.size
+            ));
         }
         Ok::<_, String>(checkpoint.head)
     };
     let old = read(old)?;
     let new = if newer.trim().is_empty() { ledger.head() } else { read(newer)? };
     if old.size > new.size {
-        return Err(format!("The first head has {} entries, the second {}: the older goes first", old.size, new.size));
+        return Err(format!(
+            "The first head has {} entries, the second {}: the older goes first",
+            old.size, new.size
+        ));
     }
     if new.size > ledger.head().size {
-        return Err(format!("A head of {} entries was signed, and the ledger has only {}", new.size, ledger.head().size));
+        return Err(format!(
+            "A head of {} entries was signed, and the ledger has only {}",
+            new.size,
+            ledger.head().size
+        ));
     }
     let path = match old.size {
         0 => Vec::new(),
         size => ledger.consistency(size, new.size).map_err(|error| error.to_string())?,
     };
     if !verify_consistency(old.size, new.size, &old.root, &new.root, &path) {
-        return Err(format!("NOT CONSISTENT: the tree of {} entries is not the beginning of that of {}", old.size, new.size));
+        return Err(format!(
+            "NOT CONSISTENT: the tree of {} entries is not the beginning of that of {}",
+            old.size, new.size
+        ));
     }
-    Ok(format!("Consistent: from {} to {} entries, nothing was changed or removed ({} hashes checked)", old.size, new.size, path.len()))
+    Ok(format!(
+        "Consistent: from {} to {} entries, nothing was changed or removed ({} hashes checked)",
+        old.size,
+        new.size,
+        path.len()
+    ))
 }
 
 #[cfg(test)]
@@ -340,7 +371,9 @@ mod tests {
     fn subjects_lead_to_their_pages() {
         let id = "019b76da-a800-715c-8289-ec2d0a9167ec";
         assert_eq!(href(&format!("request:{id}")), Some(format!("/traffic/{id}")));
-        for none in ["ledger", "request:x", "request:../../x", "other:019b76da-a800-715c-8289-ec2d0a9167ec"] {
+        for none in
+            ["ledger", "request:x", "request:../../x", "other:019b76da-a800-715c-8289-ec2d0a9167ec"]
+        {
             assert_eq!(href(none), None, "{none}");
         }
     }

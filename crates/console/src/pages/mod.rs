@@ -68,7 +68,15 @@ impl Page {
         needs: Needs,
         serve: fn() -> MethodRouter<Admin>,
     ) -> Self {
-        Self { path, title, letter: None, section: Section::Nowhere, icon: "overview", needs, serve }
+        Self {
+            path,
+            title,
+            letter: None,
+            section: Section::Nowhere,
+            icon: "overview",
+            needs,
+            serve,
+        }
     }
 }
 

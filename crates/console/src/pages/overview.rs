@@ -3,7 +3,10 @@
 use askama::Template;
 use axum::{extract::State, http::Uri, routing::get};
 use bartizan_core::{Tenant, Timestamp};
-use bartizan_gateway::{decisions::{DECISION, FINDING}, holds::APPROVAL};
+use bartizan_gateway::{
+    decisions::{DECISION, FINDING},
+    holds::APPROVAL,
+};
 use bartizan_policy::Area;
 use bartizan_store::{Counting, Counts, PAGE_RECORDS_MAX, Query, Steps};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -111,14 +114,21 @@ async fn show(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     })
 }
 
-fn tiles(counts: &Counts, counted: &[(Timestamp, Vec<u64>)], range: &Range, params: &Params) -> Vec<Tile> {
+fn tiles(
+    counts: &Counts,
+    counted: &[(Timestamp, Vec<u64>)],
+    range: &Range,
+    params: &Params,
+) -> Vec<Tile> {
     let verdicts = counts.facets.iter().find(|facet| facet.facet == "verdict");
     let count = |verdict: &str| {
         let values = verdicts.map(|facet| facet.values.as_slice()).unwrap_or_default();
         values.iter().find(|(value, _)| value == verdict).map_or(0, |(_, n)| *n)
     };
     let line = |at: Option<usize>| -> Vec<u64> {
-        let one = |(time, of): &(Timestamp, Vec<u64>)| (*time, vec![at.map_or_else(|| of.iter().sum(), |at| of.get(at).copied().unwrap_or(0))]);
+        let one = |(time, of): &(Timestamp, Vec<u64>)| {
+            (*time, vec![at.map_or_else(|| of.iter().sum(), |at| of.get(at).copied().unwrap_or(0))])
+        };
         let buckets = range.buckets(1, counted.iter().map(one), |_, _| None);
         buckets.iter().map(|bucket| bucket.counts.iter().sum()).collect()
     };
@@ -145,20 +155,31 @@ fn rules(admin: &Admin, counts: &Counts, params: &Params) -> (Html, bool) {
     let found = counts.facets.iter().find(|facet| facet.facet == "rules");
     let values = found.map(|facet| facet.values.as_slice()).unwrap_or_default();
     let all = admin.gateway.guard.rules();
-    let name = |code: &str| all.iter().find(|rule| rule.meta.code == code).map(|rule| rule.meta.name.replace('-', " "));
-    let names: Vec<String> = values.iter().map(|(code, _)| name(code).unwrap_or_default()).collect();
-    let rows: Vec<Bar<'_>> = values.iter().zip(&names).map(|((code, count), name)| Bar {
-        name: code,
-        about: name,
-        count: *count,
-        href: Some(params.with("rule", code).at("/traffic")),
-        class: "f-a",
-    }).collect();
+    let name = |code: &str| {
+        all.iter().find(|rule| rule.meta.code == code).map(|rule| rule.meta.name.replace('-', " "))
+    };
+    let names: Vec<String> =
+        values.iter().map(|(code, _)| name(code).unwrap_or_default()).collect();
+    let rows: Vec<Bar<'_>> = values
+        .iter()
+        .zip(&names)
+        .map(|((code, count), name)| Bar {
+            name: code,
+            about: name,
+            count: *count,
+            href: Some(params.with("rule", code).at("/traffic")),
+            class: "f-a",
+        })
+        .collect();
     (bars("Rules by the requests in which they found something", &rows), rows.is_empty())
 }
 
 /// Latency by time, of the newest requests: a middle, and the slow ones.
-async fn latency(admin: &Admin, tenant: &Tenant, range: &Range) -> Result<(Option<Html>, String), Failure> {
+async fn latency(
+    admin: &Admin,
+    tenant: &Tenant,
+    range: &Range,
+) -> Result<(Option<Html>, String), Failure> {
     let query = Query {
         since: Some(range.since),
         until: range.until(),
@@ -167,13 +188,19 @@ async fn latency(admin: &Admin, tenant: &Tenant, range: &Range) -> Result<(Optio
         ..Query::new(&DECISION)
     };
     let found = admin.gateway.store.list(tenant, &query).await?;
-    let took: Vec<(Timestamp, u64)> = found.records.iter()
-        .filter_map(|record| Some((record.time, Meta(&record.meta).number("took_ms")?))).collect();
-    let (Some(first), Some(last)) = (took.last(), took.first()) else { return Ok((None, String::new())) };
+    let took: Vec<(Timestamp, u64)> = found
+        .records
+        .iter()
+        .filter_map(|record| Some((record.time, Meta(&record.meta).number("took_ms")?)))
+        .collect();
+    let (Some(first), Some(last)) = (took.last(), took.first()) else {
+        return Ok((None, String::new()));
+    };
     // The newest may all lie in a part of the range: the line is drawn over that part.
     let until = Timestamp::from_millis(last.0.millis().saturating_add(1));
     let part = Range { since: first.0, until, name: None };
-    let mut steps: Vec<Vec<u64>> = part.buckets(0, std::iter::empty(), |_, _| None).iter().map(|_| Vec::new()).collect();
+    let mut steps: Vec<Vec<u64>> =
+        part.buckets(0, std::iter::empty(), |_, _| None).iter().map(|_| Vec::new()).collect();
     let begin = part.since.millis().div_euclid(part.bar());
     for (time, ms) in &took {
         let at = usize::try_from(time.millis().div_euclid(part.bar()) - begin).ok();
@@ -184,14 +211,24 @@ async fn latency(admin: &Admin, tenant: &Tenant, range: &Range) -> Result<(Optio
     for step in &mut steps {
         step.sort_unstable();
     }
-    let names = part.buckets(0, std::iter::empty(), |_, _| None).into_iter().map(|bucket| bucket.name).collect();
-    let line = |name, color, percent: usize| Line { name, color, values: steps.iter().map(|step| quantile(step, percent)).collect() };
+    let names = part
+        .buckets(0, std::iter::empty(), |_, _| None)
+        .into_iter()
+        .map(|bucket| bucket.name)
+        .collect();
+    let line = |name, color, percent: usize| Line {
+        name,
+        color,
+        values: steps.iter().map(|step| quantile(step, percent)).collect(),
+    };
     let mut all: Vec<u64> = took.iter().map(|(_, ms)| *ms).collect();
     all.sort_unstable();
     let whole = |percent| quantile(&all, percent).unwrap_or(0);
     let about = format!(
         "Of the newest {} requests: half took at most {} ms, 95 of 100 at most {} ms.",
-        charts::number(u64::try_from(all.len()).unwrap_or(0)), whole(50), whole(95)
+        charts::number(u64::try_from(all.len()).unwrap_or(0)),
+        whole(50),
+        whole(95)
     );
     let lines = Lines {
         id: "latency",
@@ -201,7 +238,14 @@ async fn latency(admin: &Admin, tenant: &Tenant, range: &Range) -> Result<(Optio
         steps: names,
         lines: vec![line("median", 'a', 50), line("95 of 100", 'd', 95)],
     };
-    Ok((Some(lines.html()), format!("median {} ms, 95 of 100 {} ms", charts::number(whole(50)), charts::number(whole(95)))))
+    Ok((
+        Some(lines.html()),
+        format!(
+            "median {} ms, 95 of 100 {} ms",
+            charts::number(whole(50)),
+            charts::number(whole(95))
+        ),
+    ))
 }
 
 /// The value that so many of a hundred do not exceed; of sorted values.
@@ -210,11 +254,20 @@ fn quantile(sorted: &[u64], percent: usize) -> Option<u64> {
     sorted.get(at).copied()
 }
 
-async fn needs(admin: &Admin, tenant: &Tenant, parts: &[health::Part]) -> Result<(u64, Vec<Need>), Failure> {
+async fn needs(
+    admin: &Admin,
+    tenant: &Tenant,
+    parts: &[health::Part],
+) -> Result<(u64, Vec<Need>), Failure> {
     let store = &admin.gateway.store;
-    let pending = Counting { filters: vec![("state", "pending".to_owned())], ..Counting::new(&APPROVAL) };
+    let pending =
+        Counting { filters: vec![("state", "pending".to_owned())], ..Counting::new(&APPROVAL) };
     let pending = store.count(tenant, &pending).await?.records;
-    let open = Counting { filters: vec![("state", "open".to_owned())], by: vec!["severity"], ..Counting::new(&FINDING) };
+    let open = Counting {
+        filters: vec![("state", "open".to_owned())],
+        by: vec!["severity"],
+        ..Counting::new(&FINDING)
+    };
     let open = store.count(tenant, &open).await?;
     let of = |severity: &str| {
         let values = open.facets.first().map(|facet| facet.values.as_slice()).unwrap_or_default();
@@ -222,10 +275,24 @@ async fn needs(admin: &Admin, tenant: &Tenant, parts: &[health::Part]) -> Result
     };
     let mut needs = Vec::new();
     for part in parts.iter().filter(|part| part.class != "good") {
-        needs.push(Need { icon: "bad", class: "bad", name: part.name, words: part.words.clone(), count: String::new(), href: "/health" });
+        needs.push(Need {
+            icon: "bad",
+            class: "bad",
+            name: part.name,
+            words: part.words.clone(),
+            count: String::new(),
+            href: "/health",
+        });
     }
     if pending > 0 {
-        needs.push(Need { icon: "hold", class: "note", name: "Approvals wait", words: "requests that a rule holds".to_owned(), count: charts::number(pending), href: "/approvals" });
+        needs.push(Need {
+            icon: "hold",
+            class: "note",
+            name: "Approvals wait",
+            words: "requests that a rule holds".to_owned(),
+            count: charts::number(pending),
+            href: "/approvals",
+        });
     }
     for (severity, name, class, href) in [
         ("critical", "Critical findings are open", "bad", "/findings?severity=critical"),
@@ -233,7 +300,14 @@ async fn needs(admin: &Admin, tenant: &Tenant, parts: &[health::Part]) -> Result
         ("medium", "Medium findings are open", "note", "/findings?severity=medium"),
     ] {
         if of(severity) > 0 {
-            needs.push(Need { icon: severity, class, name, words: "to be looked at and resolved".to_owned(), count: charts::number(of(severity)), href });
+            needs.push(Need {
+                icon: severity,
+                class,
+                name,
+                words: "to be looked at and resolved".to_owned(),
+                count: charts::number(of(severity)),
+                href,
+            });
         }
     }
     Ok((pending, needs))
@@ -247,6 +321,9 @@ mod tests {
     fn quantiles_are_values_that_were_seen() {
         let sorted: Vec<u64> = (1..=100).collect();
         assert_eq!((quantile(&sorted, 50), quantile(&sorted, 95)), (Some(50), Some(95)));
-        assert_eq!((quantile(&[7], 50), quantile(&[7], 95), quantile(&[], 50)), (Some(7), Some(7), None));
+        assert_eq!(
+            (quantile(&[7], 50), quantile(&[7], 95), quantile(&[], 50)),
+            (Some(7), Some(7), None)
+        );
     }
 }

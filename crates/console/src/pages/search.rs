@@ -25,7 +25,8 @@ use crate::{
 /// LIMIT: hits of a search.
 const HITS_MAX: usize = 40;
 
-pub(super) static PAGE: Page = Page::below("/search", "Search", Needs::Read(Area::Account), || get(show));
+pub(super) static PAGE: Page =
+    Page::below("/search", "Search", Needs::Read(Area::Account), || get(show));
 
 /// Something that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,11 +77,16 @@ async fn hits(admin: &Admin, visitor: &Visitor, q: &str) -> Result<Vec<Hit>, Fai
         && may(Area::Ledger)
         && index < admin.gateway.ledger.head().size
     {
-        out.push(Hit { title: format!("Entry {index}"), hint: "ledger", href: format!("/ledger/{index}") });
+        out.push(Hit {
+            title: format!("Entry {index}"),
+            hint: "ledger",
+            href: format!("/ledger/{index}"),
+        });
     }
     if may(Area::Routes) {
         let rules = admin.gateway.guard.rules().iter().filter(|rule| {
-            rule.meta.code.to_lowercase().contains(&low) || rule.meta.name.replace('-', " ").contains(&low)
+            rule.meta.code.to_lowercase().contains(&low)
+                || rule.meta.name.replace('-', " ").contains(&low)
         });
         out.extend(rules.map(|rule| Hit {
             title: format!("{} {}", rule.meta.code, rule.meta.name.replace('-', " ")),
@@ -91,7 +97,11 @@ async fn hits(admin: &Admin, visitor: &Visitor, q: &str) -> Result<Vec<Hit>, Fai
     if may(Area::Keys) {
         let keys = admin.gateway.keys.list(visitor.permit.tenant()).await?;
         let keys = keys.into_iter().filter(|key| key.name.to_lowercase().contains(&low));
-        out.extend(keys.map(|key| Hit { title: key.name, hint: "key", href: format!("/keys/{}", key.id) }));
+        out.extend(keys.map(|key| Hit {
+            title: key.name,
+            hint: "key",
+            href: format!("/keys/{}", key.id),
+        }));
     }
     Ok(out)
 }
@@ -101,19 +111,35 @@ async fn by_id(admin: &Admin, visitor: &Visitor, id: Id) -> Result<Option<Hit>, 
     let (store, tenant) = (&admin.gateway.store, visitor.permit.tenant());
     let may = |area| visitor.permit.also(admin, Access::Read(area)).is_ok();
     if may(Area::Decisions) && store.get(tenant, &DECISION, id).await?.is_some() {
-        return Ok(Some(Hit { title: format!("Request {id}"), hint: "request", href: format!("/traffic/{id}") }));
+        return Ok(Some(Hit {
+            title: format!("Request {id}"),
+            hint: "request",
+            href: format!("/traffic/{id}"),
+        }));
     }
     if may(Area::Findings)
         && let Some(record) = store.get(tenant, &FINDING, id).await?
     {
-        let title = format!("{} {}", Meta(&record.meta).text("code"), Meta(&record.meta).text("/finding/title"));
+        let title = format!(
+            "{} {}",
+            Meta(&record.meta).text("code"),
+            Meta(&record.meta).text("/finding/title")
+        );
         return Ok(Some(Hit { title, hint: "finding", href: format!("/findings/{id}") }));
     }
     if may(Area::Keys) && store.get(tenant, &KEY, id).await?.is_some() {
-        return Ok(Some(Hit { title: format!("Key {id}"), hint: "key", href: format!("/keys/{id}") }));
+        return Ok(Some(Hit {
+            title: format!("Key {id}"),
+            hint: "key",
+            href: format!("/keys/{id}"),
+        }));
     }
     if may(Area::Approvals) && store.get(tenant, &APPROVAL, id).await?.is_some() {
-        return Ok(Some(Hit { title: format!("Approval {id}"), hint: "approval", href: "/approvals?state=any".to_owned() }));
+        return Ok(Some(Hit {
+            title: format!("Approval {id}"),
+            hint: "approval",
+            href: "/approvals?state=any".to_owned(),
+        }));
     }
     Ok(None)
 }

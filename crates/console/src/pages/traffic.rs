@@ -68,7 +68,8 @@ pub(super) static PAGE: Page = Page {
     serve: || get(list),
 };
 pub(super) static ONE: Page = Page::below("/traffic/{id}", "Request", READ, || get(one));
-pub(super) static EVENTS: Page = Page::below("/traffic/events", "Live traffic", READ, || get(events));
+pub(super) static EVENTS: Page =
+    Page::below("/traffic/events", "Live traffic", READ, || get(events));
 
 /// What a list can be narrowed by.
 const NAMES: &[Names] = &[
@@ -81,8 +82,10 @@ const NAMES: &[Names] = &[
     Names { facet: "status", param: "status", title: "Status", open: false },
 ];
 const FILTERS: &[&str] = &["verdict", "rule", "route", "model", "key", "protocol", "status"];
-const ASKED: &[&str] =
-    &["verdict", "rule", "route", "model", "key", "protocol", "status", "range", "since", "until", "after"];
+const ASKED: &[&str] = &[
+    "verdict", "rule", "route", "model", "key", "protocol", "status", "range", "since", "until",
+    "after",
+];
 
 /// Verdicts in the order of a histogram's layers: class, name in the store, word.
 pub(super) const VERDICTS: &[(&str, &str, &str)] = &[
@@ -103,7 +106,6 @@ struct Traffic {
     hidden: Vec<(&'static str, String)>,
     since: String,
     until: String,
-    saved: Option<Html>,
     facets: Vec<Facet>,
     rows: Vec<Html>,
     filtered: bool,
@@ -133,7 +135,10 @@ struct Row<'a> {
 
 fn row(record: &Record, query: &str) -> Html {
     let meta = Meta(&record.meta);
-    let tokens = meta.number("tokens_in").unwrap_or(0).saturating_add(meta.number("tokens_out").unwrap_or(0));
+    let tokens = meta
+        .number("tokens_in")
+        .unwrap_or(0)
+        .saturating_add(meta.number("tokens_out").unwrap_or(0));
     Html::from(&Row {
         id: record.id.to_string(),
         at: place(record),
@@ -156,7 +161,10 @@ fn place(record: &Record) -> String {
 
 fn read_place(text: &str) -> Option<(Timestamp, Id)> {
     let (time, id) = text.split_once('.')?;
-    Some((Timestamp::from_millis(time.parse().ok().filter(|millis| *millis >= 0)?), id.parse().ok()?))
+    Some((
+        Timestamp::from_millis(time.parse().ok().filter(|millis| *millis >= 0)?),
+        id.parse().ok()?,
+    ))
 }
 
 /// The query of a list, without its place and range: what a detail goes on by.
@@ -170,7 +178,8 @@ fn narrowed(params: &Params) -> Params {
 
 /// Words for the value of a facet: keys by their names.
 fn say(names: &[(Id, String)], facet: &str, value: &str) -> String {
-    let key = (facet == "key").then(|| names.iter().find(|(id, _)| id.to_string() == value)).flatten();
+    let key =
+        (facet == "key").then(|| names.iter().find(|(id, _)| id.to_string() == value)).flatten();
     match key {
         Some((_, name)) => name.clone(),
         None => value.to_owned(),
@@ -208,7 +217,10 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     let histogram = over_time(&range, counted, Some(&params));
     let detail = narrowed(&params).query();
     let live = params.get("after").is_none() && range.name.is_some();
-    let from = found.records.first().map_or_else(|| format!("{:015}.{}", admin.gateway.cx.now().millis(), Id::new(&admin.gateway.cx)), place);
+    let from = found.records.first().map_or_else(
+        || format!("{:015}.{}", admin.gateway.cx.now().millis(), Id::new(&admin.gateway.cx)),
+        place,
+    );
     let rows: Vec<Html> = found.records.iter().map(|record| row(record, &detail)).collect();
     let kept = ["range", "since", "until", "after"];
     let hidden = FILTERS.iter().filter(|name| !kept.contains(name));
@@ -219,9 +231,13 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
         hidden: hidden.filter_map(|name| Some((*name, params.get(name)?.to_owned()))).collect(),
         since: params.get("since").unwrap_or_default().to_owned(),
         until: params.get("until").unwrap_or_default().to_owned(),
-        saved: None,
-        facets: facet::facets(NAMES, &counts, &params, "/traffic", |facet, value| say(&names, facet, value)),
-        filtered: !filters.is_empty() || params.get("range").is_some() || range.name.is_none() || params.get("after").is_some(),
+        facets: facet::facets(NAMES, &counts, &params, "/traffic", |facet, value| {
+            say(&names, facet, value)
+        }),
+        filtered: !filters.is_empty()
+            || params.get("range").is_some()
+            || range.name.is_none()
+            || params.get("after").is_some(),
         live: live.then(|| narrowed(&params).with("from", &from).at("/traffic/events")),
         total: facet::total(&counts, "request", "requests"),
         newest: params.get("after").map(|_| params.without("after").at("/traffic")),
@@ -232,7 +248,8 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
 }
 
 fn chips(params: &Params, range: &Range, names: &[(Id, String)]) -> Vec<(String, String)> {
-    let mut chips = facet::chips(NAMES, params, "/traffic", |facet, value| say(names, facet, value));
+    let mut chips =
+        facet::chips(NAMES, params, "/traffic", |facet, value| say(names, facet, value));
     if range.name.is_none() {
         let words = format!("{} to {}", range.since, range.until);
         chips.push((words, params.without("since").without("until").at("/traffic")));
@@ -241,9 +258,15 @@ fn chips(params: &Params, range: &Range, names: &[(Id, String)]) -> Vec<(String,
 }
 
 /// The offered ranges, each with its address.
-pub(super) fn ranges(params: &Params, range: &Range, path: &str) -> Vec<(&'static str, String, bool)> {
+pub(super) fn ranges(
+    params: &Params,
+    range: &Range,
+    path: &str,
+) -> Vec<(&'static str, String, bool)> {
     let params = params.without("since").without("until");
-    let offered = |(name, _): &(&'static str, i64)| (*name, params.with("range", name).at(path), range.name == Some(name));
+    let offered = |(name, _): &(&'static str, i64)| {
+        (*name, params.with("range", name).at(path), range.name == Some(name))
+    };
     OFFERED.iter().map(offered).collect()
 }
 
@@ -284,17 +307,25 @@ pub(super) async fn counted(
 }
 
 /// The histogram of requests; its bars lead to the list narrowed to them.
-pub(super) fn over_time(range: &Range, counted: Vec<(Timestamp, Vec<u64>)>, params: Option<&Params>) -> Html {
+pub(super) fn over_time(
+    range: &Range,
+    counted: Vec<(Timestamp, Vec<u64>)>,
+    params: Option<&Params>,
+) -> Html {
     let href = |since: Timestamp, until: Timestamp| {
         let params = params.cloned().unwrap_or_default().without("range");
         let params = params.with("since", &since.to_string()).with("until", &until.to_string());
         Some(params.at("/traffic"))
     };
-    let series: Vec<(&str, &str)> = VERDICTS.iter().map(|(class, _, word)| (*class, *word)).collect();
+    let series: Vec<(&str, &str)> =
+        VERDICTS.iter().map(|(class, _, word)| (*class, *word)).collect();
     Histogram {
         id: "requests",
         title: "Requests over time, by verdict",
-        about: &format!("Requests from {} to {}, in bars of their verdicts.", range.since, range.until),
+        about: &format!(
+            "Requests from {} to {}, in bars of their verdicts.",
+            range.since, range.until
+        ),
         series: &series,
         buckets: range.buckets(VERDICTS.len(), counted.into_iter(), href),
         axis: range.axis(),
@@ -321,7 +352,12 @@ struct Listener {
     _place: OwnedSemaphorePermit,
 }
 
-async fn events(State(admin): State<Admin>, visitor: Visitor, uri: Uri, headers: HeaderMap) -> Answer {
+async fn events(
+    State(admin): State<Admin>,
+    visitor: Visitor,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer {
     let names: Vec<&str> = FILTERS.iter().copied().chain(["from"]).collect();
     let params = Params::of_query(uri.query(), &names)?;
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("not a text"));
@@ -329,12 +365,17 @@ async fn events(State(admin): State<Admin>, visitor: Visitor, uri: Uri, headers:
         None => admin.gateway.cx.now(),
         Some(text) => {
             let shown = bartizan_core::json::clip(text, 64);
-            let refused = || Failure::invalid(format!("`{shown}` is no place in the traffic: expected the id of an event"));
+            let refused = || {
+                Failure::invalid(format!(
+                    "`{shown}` is no place in the traffic: expected the id of an event"
+                ))
+            };
             read_place(text).ok_or_else(refused)?.0
         }
     };
     let full = || {
-        let message = "too many pages are live at once: close some, or reload this one now and then";
+        let message =
+            "too many pages are live at once: close some, or reload this one now and then";
         Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
     };
     let listener = Listener {
@@ -354,7 +395,9 @@ async fn events(State(admin): State<Admin>, visitor: Visitor, uri: Uri, headers:
         let event = listener.next().await?;
         Some((Ok::<_, Infallible>(event), listener))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))).into_response())
+    Ok(Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(10)))
+        .into_response())
 }
 
 impl Listener {
@@ -401,7 +444,8 @@ impl Listener {
             self.sent.insert(record.id, record.time);
             self.since = self.since.max(record.time);
             let html = row(record, &self.query).to_string();
-            self.waiting.push_back(Event::default().event("row").id(place(record)).data(html.trim()));
+            self.waiting
+                .push_back(Event::default().event("row").id(place(record)).data(html.trim()));
         }
         let again = self.since.before(AGAIN);
         self.sent.retain(|_, time| *time >= again);
@@ -424,6 +468,7 @@ struct One {
     newer: Option<String>,
     older: Option<String>,
     turns: Vec<Turn>,
+    asides: usize,
     no_text: String,
     findings: Vec<Found>,
     steps: Vec<Step>,
@@ -470,6 +515,8 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
     let kept = record.sealed.clone();
     let keys = keys::names(&admin, &visitor.permit).await?;
     let raw = json!({"id": id, "time": record.time, "meta": record.meta, "text": kept});
+    let turns = kept.as_ref().map(|kept| conversation::turns(kept, &marks(&found)));
+    let turns = turns.unwrap_or_default();
     let tab = if params.get("tab") == Some("raw") { "raw" } else { "conversation" };
     page(&One {
         f: Frame::new(&visitor, &PAGE, &uri).below("Request", format!("/traffic{query}")),
@@ -481,7 +528,8 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
         time: record.time,
         newer: to(newer),
         older: to(older),
-        turns: kept.as_ref().map(|kept| conversation::turns(kept, &marks(&found))).unwrap_or_default(),
+        asides: turns.iter().filter(|turn| turn.aside).count(),
+        turns,
         no_text: no_text(meta),
         steps: steps(meta, proof.as_ref().map(|(entry, _)| entry)),
         coverage: coverage(meta, proof.as_ref().map(|(entry, _)| entry)),
@@ -519,7 +567,10 @@ fn marks(records: &[Record]) -> Vec<(bool, Marked)> {
         let outbound = Meta(&record.meta).text("direction") == "out";
         for evidence in finding.evidence {
             let words = format!("{} {}", finding.code, finding.title);
-            out.push((outbound, Marked { evidence, severity: finding.severity.as_str().to_owned(), words }));
+            out.push((
+                outbound,
+                Marked { evidence, severity: finding.severity.as_str().to_owned(), words },
+            ));
         }
     }
     out
@@ -528,7 +579,13 @@ fn marks(records: &[Record]) -> Vec<(bool, Marked)> {
 fn shown(record: &Record) -> Found {
     let meta = Meta(&record.meta);
     let evidence = meta.at("/finding/evidence/0");
-    let of = |name: &str| evidence.and_then(|one| one.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let of = |name: &str| {
+        evidence
+            .and_then(|one| one.get(name))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     Found {
         id: record.id.to_string(),
         code: meta.text("code").to_owned(),
@@ -542,7 +599,10 @@ fn shown(record: &Record) -> Found {
 
 fn no_text(meta: Meta<'_>) -> String {
     match meta.at("recovered").is_some() {
-        true => "The record was made again from the ledger after a crash; the ledger holds no text.".to_owned(),
+        true => {
+            "The record was made again from the ledger after a crash; the ledger holds no text."
+                .to_owned()
+        }
         false => format!("The route `{}` keeps none, or its time is over.", meta.text("route")),
     }
 }
@@ -553,16 +613,24 @@ fn took(meta: Meta<'_>, path: &str) -> String {
 
 /// What the layers did, from the request's head to the last byte.
 fn steps(meta: Meta<'_>, entry: Option<&Value>) -> Vec<Step> {
-    let step = |name, words: String, took: String, (icon, class)| Step { name, words, took, icon, class };
+    let step =
+        |name, words: String, took: String, (icon, class)| Step { name, words, took, icon, class };
     let good = ("good", "good");
-    let mut out = vec![step("Key, policy and limits", "known, permitted, within its limits".to_owned(), took(meta, "/layers/intake_us"), good)];
+    let mut out = vec![step(
+        "Key, policy and limits",
+        "known, permitted, within its limits".to_owned(),
+        took(meta, "/layers/intake_us"),
+        good,
+    )];
     let judged = |name: &str| {
         let verdict = meta.text(&format!("/{name}/verdict"));
         let rules = meta.texts(&format!("/{name}/rules")).join(", ");
         let sign = match verdict {
             "block" => ("block", "bad"),
             "hold" => ("hold", "note"),
-            "redact" | "annotate" => (if verdict == "redact" { "redact" } else { "annotate" }, "note"),
+            "redact" | "annotate" => {
+                (if verdict == "redact" { "redact" } else { "annotate" }, "note")
+            }
             _ => good,
         };
         let found = if rules.is_empty() { "nothing found".to_owned() } else { rules };
@@ -572,15 +640,24 @@ fn steps(meta: Meta<'_>, entry: Option<&Value>) -> Vec<Step> {
     out.push(step("Guard on the prompt", words, took(meta, "/layers/prompt_us"), sign));
     let index = meta.number("ledger_index");
     out.push(match index {
-        Some(index) => step("Ledger", format!("entry {index}, before anything was delivered"), String::new(), good),
+        Some(index) => step(
+            "Ledger",
+            format!("entry {index}, before anything was delivered"),
+            String::new(),
+            good,
+        ),
         None => step("Ledger", "no entry is known".to_owned(), String::new(), ("bad", "bad")),
     });
-    if let Some(approval) = entry.and_then(|entry| entry.pointer("/body/approval")).and_then(Value::as_str) {
+    if let Some(approval) =
+        entry.and_then(|entry| entry.pointer("/body/approval")).and_then(Value::as_str)
+    {
         out.push(step("Approval", approval.to_owned(), String::new(), ("approvals", "note")));
     }
     out.push(match meta.text("target") {
         "" => step("Model", "was never asked".to_owned(), String::new(), ("close", "off")),
-        target => step("Model", format!("answered by {target}"), took(meta, "/layers/answer_us"), good),
+        target => {
+            step("Model", format!("answered by {target}"), took(meta, "/layers/answer_us"), good)
+        }
     });
     if meta.at("output").is_some_and(|output| !output.is_null()) {
         let (words, sign) = judged("output");
@@ -591,7 +668,8 @@ fn steps(meta: Meta<'_>, entry: Option<&Value>) -> Vec<Step> {
         "" => (format!("status {status}, delivered whole"), good),
         cut => (format!("status {status}, {}", cut.replace('_', " ")), ("note", "note")),
     };
-    let all = meta.number("took_ms").map_or_else(String::new, |ms| view::took(ms.saturating_mul(1000)));
+    let all =
+        meta.number("took_ms").map_or_else(String::new, |ms| view::took(ms.saturating_mul(1000)));
     out.push(step("Client", words, all, sign));
     out
 }
@@ -608,16 +686,29 @@ fn coverage(meta: Meta<'_>, entry: Option<&Value>) -> Vec<(&'static str, String)
     if meta.at("output").is_some_and(|output| !output.is_null()) {
         out.push(("Answer", words("output")));
     }
-    let opaque = entry.and_then(|entry| entry.pointer("/body/not_inspected")).and_then(Value::as_array);
+    let opaque =
+        entry.and_then(|entry| entry.pointer("/body/not_inspected")).and_then(Value::as_array);
     let opaque: Vec<&str> = opaque.into_iter().flatten().filter_map(Value::as_str).collect();
-    out.push(("Let through unseen", if opaque.is_empty() { "nothing".to_owned() } else { opaque.join("; ") }));
+    out.push((
+        "Let through unseen",
+        if opaque.is_empty() { "nothing".to_owned() } else { opaque.join("; ") },
+    ));
     out
 }
 
-fn facts(id: Id, meta: Meta<'_>, keys: &[(Id, String)]) -> Vec<(&'static str, String, Option<String>)> {
+fn facts(
+    id: Id,
+    meta: Meta<'_>,
+    keys: &[(Id, String)],
+) -> Vec<(&'static str, String, Option<String>)> {
     let key = meta.text("key");
-    let name = keys.iter().find(|(id, _)| id.to_string() == key).map_or(key, |(_, name)| name.as_str());
-    let tokens = format!("{} in, {} out", charts::number(meta.number("tokens_in").unwrap_or(0)), charts::number(meta.number("tokens_out").unwrap_or(0)));
+    let name =
+        keys.iter().find(|(id, _)| id.to_string() == key).map_or(key, |(_, name)| name.as_str());
+    let tokens = format!(
+        "{} in, {} out",
+        charts::number(meta.number("tokens_in").unwrap_or(0)),
+        charts::number(meta.number("tokens_out").unwrap_or(0))
+    );
     let link = |name: &str| Some(Params::default().with(name, meta.text(name)).at("/traffic"));
     let mut out = vec![
         ("Id", id.to_string(), None),

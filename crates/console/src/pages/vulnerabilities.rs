@@ -9,7 +9,9 @@ use super::{
 use crate::{frame::Answer, visitor::Visitor};
 
 pub(super) static PAGE: Page =
-    empty::of("/vulnerabilities", "Vulnerabilities", Section::Test, "vulnerabilities", || get(show));
+    empty::of("/vulnerabilities", "Vulnerabilities", Section::Test, "vulnerabilities", || {
+        get(show)
+    });
 
 static EMPTY: Empty = Empty {
     lead: "Known weaknesses in what you run, ranked by the risk that they carry here.",

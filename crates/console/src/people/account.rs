@@ -15,8 +15,12 @@ use crate::{
 };
 
 /// People as records: of the installation, not of a tenant.
-pub(crate) const PERSON: Class =
-    Class { name: "person", facets: &["state", "role", "origin"], counted: &[], retention: Retention::FOREVER };
+pub(crate) const PERSON: Class = Class {
+    name: "person",
+    facets: &["state", "role", "origin"],
+    counted: &[],
+    retention: Retention::FOREVER,
+};
 
 /// LIMIT: names, in bytes. An address of e-mail fits.
 const NAME_BYTES_MAX: usize = 128;

@@ -13,8 +13,12 @@ use super::{
 };
 use crate::Failure;
 
-pub(crate) const LINK: Class =
-    Class { name: "one-time-link", facets: &["purpose", "person"], counted: &[], retention: Retention::days(31) };
+pub(crate) const LINK: Class = Class {
+    name: "one-time-link",
+    facets: &["purpose", "person"],
+    counted: &[],
+    retention: Retention::days(31),
+};
 const PREFIX: &str = "bzl_";
 /// LIMIT: longer texts are not looked at; ours have 68 bytes.
 const SECRET_BYTES_MAX: usize = 128;

@@ -14,8 +14,12 @@ use super::{
 };
 use crate::Failure;
 
-pub(crate) const TOKEN: Class =
-    Class { name: "person-token", facets: &["person"], counted: &[], retention: Retention::FOREVER };
+pub(crate) const TOKEN: Class = Class {
+    name: "person-token",
+    facets: &["person"],
+    counted: &[],
+    retention: Retention::FOREVER,
+};
 /// What every one begins with, so that people and scanners know one when they see it.
 pub(crate) const PREFIX: &str = "bzp_";
 /// LIMIT: longer texts are not looked at; ours have 68 bytes.
