@@ -74,6 +74,11 @@ function add(body, html) {
   const before = rows.find((other) => (other.dataset.at ?? "") <= key);
   body.insertBefore(row, before ?? null);
   body.querySelector("tr:not([data-id])")?.remove();
+  const table = body.closest("table");
+  if (table?.hidden) {
+    table.hidden = false;
+    table.parentElement?.querySelector(".none")?.remove();
+  }
   const last = body.rows[body.rows.length - 1];
   if (body.rows.length > ROWS_MAX && last && !last.contains(document.activeElement)) last.remove();
 }

@@ -25,6 +25,8 @@ pub(crate) struct Turn {
     pub(crate) text: Html,
     /// Whether it is to be read by programs.
     pub(crate) code: bool,
+    /// Whether it only describes a tool, and nothing was found in it.
+    pub(crate) aside: bool,
 }
 
 /// A place to mark, and as what.
@@ -52,10 +54,14 @@ pub(crate) fn turns(kept: &Value, marks: &[(bool, Marked)]) -> Vec<Turn> {
             place: String::new(),
             text,
             code: false,
+            aside: false,
         });
     }
     out
 }
+
+/// Whose words a tool's description is.
+const TOOL: &str = "tool, as described";
 
 /// Fields that hold settings and names, not words.
 const SETTINGS: &[&str] = &[
@@ -104,12 +110,9 @@ fn gather(
             }
             let code =
                 matches!(last, "arguments" | "partial_json") || place.contains("/parameters/");
-            out.push(Turn {
-                who: who.to_owned(),
-                place: place.clone(),
-                text: marked(text, &here),
-                code,
-            });
+            let aside = here.is_empty() && who == TOOL;
+            let text = marked(text, &here);
+            out.push(Turn { who: who.to_owned(), place: place.clone(), text, code, aside });
         }
         Value::Array(items) => {
             for (at, item) in items.iter().enumerate() {
@@ -124,7 +127,7 @@ fn gather(
                 let who = match (depth, name.as_str()) {
                     (0, "system" | "instructions") => "system",
                     (0, "prompt" | "input") => "user",
-                    (0, "tools" | "functions") => "tool, as described",
+                    (0, "tools" | "functions") => TOOL,
                     (_, "tool_calls" | "function_call") => "assistant calls a tool",
                     _ => who.as_str(),
                 };

@@ -103,6 +103,11 @@ impl Frame {
         self.density
     }
 
+    /// Whether there is such a page.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        pages::ALL.iter().any(|page| page.path == path)
+    }
+
     /// Which crumb, from 1, `Esc` goes back to.
     pub(crate) fn up_at(&self) -> usize {
         self.crumbs.len().saturating_sub(1)

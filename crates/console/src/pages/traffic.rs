@@ -106,7 +106,6 @@ struct Traffic {
     hidden: Vec<(&'static str, String)>,
     since: String,
     until: String,
-    saved: Option<Html>,
     facets: Vec<Facet>,
     rows: Vec<Html>,
     filtered: bool,
@@ -232,7 +231,6 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
         hidden: hidden.filter_map(|name| Some((*name, params.get(name)?.to_owned()))).collect(),
         since: params.get("since").unwrap_or_default().to_owned(),
         until: params.get("until").unwrap_or_default().to_owned(),
-        saved: None,
         facets: facet::facets(NAMES, &counts, &params, "/traffic", |facet, value| {
             say(&names, facet, value)
         }),
@@ -470,6 +468,7 @@ struct One {
     newer: Option<String>,
     older: Option<String>,
     turns: Vec<Turn>,
+    asides: usize,
     no_text: String,
     findings: Vec<Found>,
     steps: Vec<Step>,
@@ -516,6 +515,8 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
     let kept = record.sealed.clone();
     let keys = keys::names(&admin, &visitor.permit).await?;
     let raw = json!({"id": id, "time": record.time, "meta": record.meta, "text": kept});
+    let turns = kept.as_ref().map(|kept| conversation::turns(kept, &marks(&found)));
+    let turns = turns.unwrap_or_default();
     let tab = if params.get("tab") == Some("raw") { "raw" } else { "conversation" };
     page(&One {
         f: Frame::new(&visitor, &PAGE, &uri).below("Request", format!("/traffic{query}")),
@@ -527,10 +528,8 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
         time: record.time,
         newer: to(newer),
         older: to(older),
-        turns: kept
-            .as_ref()
-            .map(|kept| conversation::turns(kept, &marks(&found)))
-            .unwrap_or_default(),
+        asides: turns.iter().filter(|turn| turn.aside).count(),
+        turns,
         no_text: no_text(meta),
         steps: steps(meta, proof.as_ref().map(|(entry, _)| entry)),
         coverage: coverage(meta, proof.as_ref().map(|(entry, _)| entry)),
