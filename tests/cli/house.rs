@@ -246,7 +246,8 @@ fn a_backup_goes_where_its_caller_may_write_and_from_elsewhere_into_one_folder()
 #[test]
 fn everything_that_makes_no_sense_is_told_at_once_and_nothing_is_made() {
     let home = Home::new("ftp://x/", "");
-    let more = "key_file = \"no.key\"\n[routes.chat.rules.GD999]\nmode = \"sometimes\"\n\
+    let more = "key_file = \"no.key\"\n[routes.chat.rules.GD999]\nmode = \"off\"\n\
+         [routes.chat.rules.GD001]\nmode = \"sometimes\"\n\
          [routes.two]\nmodels = [\"b\"]\n[[routes.two.targets]]\nurl = \"nowhere\"\n\
          [policy]\nfile = \"no.cedar\"\n[store.retention.bogus]\ndays = 1\n\
          [ledger]\norigin = \"https://x y+z\"\n";
@@ -257,7 +258,7 @@ fn everything_that_makes_no_sense_is_told_at_once_and_nothing_is_made() {
         "`routes.two.targets.0.url` (`nowhere`): it begins with neither",
         "`routes.chat.targets.0.key_file` names `no.key`",
         "`routes.chat.rules.GD999` is no rule's code",
-        "`routes.chat.rules.GD999.mode` is",
+        "`routes.chat.rules.GD001.mode` is",
         "`policy.file` names `no.cedar`",
         "`store.retention.bogus` is no class of data",
         "`ledger.origin` is `https://x y+z`",

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use bartizan_core::{Mode, Verdict};
 use serde_json::Value;
 
 use super::{
@@ -141,6 +142,8 @@ impl Sense<'_> {
 
     fn rule(&mut self, path: &[String], code: &str) {
         let codes = || bartizan_guard::rules::ALL.iter().map(|rule| rule.meta.code);
+        self.word::<Mode>(path, "mode", "`enforce`, `monitor` or `off`");
+        self.word::<Verdict>(path, "action", "`allow`, `annotate`, `redact`, `hold` or `block`");
         if codes().any(|known| known.eq_ignore_ascii_case(code)) {
             return;
         }
@@ -149,6 +152,15 @@ impl Sense<'_> {
             None => String::new(),
         };
         self.wrong(path, format!("is no rule's code: `bartizan guard rules` lists them{near}"));
+    }
+
+    /// A text that is one of a type's words.
+    fn word<T: serde::de::DeserializeOwned>(&mut self, of: &[String], key: &str, words: &str) {
+        let path = [of, &[key.to_owned()]].concat();
+        let Some(text) = self.text(&path) else { return };
+        if serde_json::from_value::<T>(text.clone().into()).is_err() {
+            self.wrong(&path, format!("is `{}`: expected {words}", clipped(&text)));
+        }
     }
 
     fn url(&mut self, path: &[String]) {

@@ -1,4 +1,5 @@
 //! The API's endpoints: a file a subject, all of them listed in `catalog.rs`.
+// shared: records
 
 mod account;
 pub(crate) mod approvals;

@@ -97,10 +97,7 @@ async fn approvals(tour: &mut Tour) {
         let path = format!("/api/v1/approvals/{}", pending[place]["id"].as_str().unwrap());
         let shown = tour.get("/api/v1/approvals/{id}", &path).await;
         assert_eq!(shown["approval"], pending[place]);
-        assert!(
-            shown["request"]["id"].is_string() && shown["request"]["text"].is_object(),
-            "{shown}"
-        );
+        assert!(shown["request"].is_null(), "what is held here was never a request: {shown}");
         let path = format!("{path}/decision");
         tour.post("/api/v1/approvals/{id}/decision", &path, &json!({"decision": decision})).await;
     }
