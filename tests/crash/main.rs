@@ -97,12 +97,8 @@ impl Recorded {
     }
 }
 
-/// What was counted as records were written is what a count of the records says, whatever died
-/// in between.
-fn tallies_equal_the_records(home: &Home, when: &str) {
-    let token = home.json(&["admin-token"]);
-    let bearer = format!("Bearer {}", token["token"].as_str().expect("a token"));
-    let server = home.serve();
+/// How many decisions there are of each verdict, by an export.
+fn verdicts(home: &Home) -> BTreeMap<String, u64> {
     let mut slow = BTreeMap::new();
     let export = home.run(&["db", "export", "--clear"]);
     for line in String::from_utf8(export.stdout).unwrap().lines() {
@@ -112,9 +108,30 @@ fn tallies_equal_the_records(home: &Home, when: &str) {
             *slow.entry(verdict).or_insert(0) += 1;
         }
     }
+    slow
+}
+
+/// What was counted as records were written is what a count of the records says, whatever died
+/// in between.
+fn tallies_equal_the_records(home: &Home, when: &str) {
+    let token = home.json(&["admin-token"]);
+    let bearer = format!("Bearer {}", token["token"].as_str().expect("a token"));
+    let server = home.serve();
     let path = "/api/v1/decisions/facets?by=verdict";
-    let answer = common::get(home.admin_port, path, &[("authorization", &bearer)]);
-    let counts = answer.expect("answered").json();
+    let facets = || {
+        let answer = common::get(home.admin_port, path, &[("authorization", &bearer)]);
+        answer.expect("answered").json()
+    };
+    // The server makes records again that a crash swallowed: until it has, counts change.
+    let mut counts = facets();
+    let slow = loop {
+        let slow = verdicts(home);
+        let after = facets();
+        if after == counts {
+            break slow;
+        }
+        counts = after;
+    };
     let values = counts["facets"][0]["values"].as_array().expect("values").iter();
     let value = |value: &serde_json::Value| {
         (value["value"].as_str().unwrap().to_owned(), value["records"].as_u64().unwrap())

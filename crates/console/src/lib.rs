@@ -28,6 +28,7 @@ mod files;
 mod frame;
 mod gate;
 mod html;
+mod listing;
 mod openapi;
 mod pages;
 mod params;

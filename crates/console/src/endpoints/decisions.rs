@@ -6,13 +6,11 @@ use bartizan_gateway::decisions::DECISION;
 use bartizan_policy::Area;
 use bartizan_store::Record;
 
-use super::{
-    Endpoint, Operation,
-    records::{Records, Whole, page},
-};
+use super::{Endpoint, Operation};
 use crate::{
     Admin, Failure,
     counts::{self, Facets, Histogram},
+    listing::{Records, Whole, page},
     permit::{Act, Permit},
     take::{Asked, Of},
     which::{DecisionFacets, DecisionHistogram, WhichDecisions},

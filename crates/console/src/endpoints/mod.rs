@@ -10,7 +10,6 @@ pub(crate) mod findings;
 pub(crate) mod keys;
 mod ledger;
 mod people;
-mod records;
 mod status;
 mod token;
 

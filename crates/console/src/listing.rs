@@ -9,7 +9,7 @@ use crate::{Admin, Failure, permit::Permit};
 
 /// A page of records.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Records {
+pub(crate) struct Records {
     records: Vec<Listed>,
     /// What to ask for `after`; absent at the end.
     next: Option<String>,
@@ -28,7 +28,7 @@ struct Listed {
 
 /// A record with its text.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Whole {
+pub(crate) struct Whole {
     id: String,
     /// RFC 3339.
     time: String,
@@ -50,7 +50,7 @@ impl From<Record> for Whole {
     }
 }
 
-pub(super) async fn page(
+pub(crate) async fn page(
     admin: &Admin,
     permit: &Permit,
     query: &Query<'_>,
