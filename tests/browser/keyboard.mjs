@@ -1,7 +1,7 @@
 // Fifty findings by keyboard alone: walked, some assigned, all resolved, one taken back; and
 // the ways about: palette, help, `g` and a letter, detail after detail.
 
-import { browser, must, signIn, url, verdict, watched } from "./lib.mjs";
+import { browser, must, signIn, url, verdict, watched, until } from "./lib.mjs";
 
 const problems = [];
 await signIn();
@@ -54,9 +54,9 @@ await browser({ viewport: { width: 1280, height: 860 } }, async (context) => {
   for (let n = 0; n < 10; n += 1) {
     const here = page.url();
     await keys("e");
-    await page.waitForFunction((here) => location.href !== here && !document.querySelector("main.busy"), here.split("?")[0]);
+    await until(page, (here) => location.href !== here && !document.querySelector("main.busy"), here.split("?")[0]);
     await page.waitForSelector(".toast:has-text('resolved')");
-    await page.waitForFunction((here) => !location.href.startsWith(here), here.split("?")[0]);
+    await until(page, (here) => !location.href.startsWith(here), here.split("?")[0]);
   }
   await keys("n");
   await page.waitForLoadState();
@@ -73,7 +73,7 @@ await browser({ viewport: { width: 1280, height: 860 } }, async (context) => {
   for (let n = 0; n < 5; n += 1) {
     const here = await page.$eval("main tr[data-id]", (row) => row.dataset.id);
     await keys("j", "e");
-    await page.waitForFunction((id) => !document.querySelector(`main tr[data-id="${id}"]`), here);
+    await until(page, (id) => !document.querySelector(`main tr[data-id="${id}"]`), here);
   }
   // And all that are left at once.
   left = await open();

@@ -120,6 +120,18 @@ export async function ask(text, more = {}) {
   });
 }
 
+/** Waits until something holds in the page. Playwright's own way needs `eval`, which our policy forbids.
+ * @param {import("playwright-core").Page} page
+ * @param {(argument: any) => boolean} predicate
+ * @param {any} argument */
+export async function until(page, predicate, argument) {
+  const end = Date.now() + 20000;
+  while (!(await page.evaluate(predicate, argument).catch(() => false))) {
+    must(Date.now() < end, `it never held: ${predicate}`);
+    await page.waitForTimeout(20);
+  }
+}
+
 /** The code that an authenticator app shows now for a secret in base 32 (RFC 6238, RFC 4648).
  * @param {string} secret */
 function code(secret) {

@@ -77,7 +77,7 @@ function add(body, html) {
   const table = body.closest("table");
   if (table?.hidden) {
     table.hidden = false;
-    table.parentElement?.querySelector(".none")?.remove();
+    table.parentElement?.querySelector(".vacant")?.remove();
   }
   const last = body.rows[body.rows.length - 1];
   if (body.rows.length > ROWS_MAX && last && !last.contains(document.activeElement)) last.remove();
