@@ -71,8 +71,10 @@ await browser({ viewport: { width: 1280, height: 860 } }, async (context) => {
   await ready();
   let left = await open();
   for (let n = 0; n < 5; n += 1) {
-    const here = await page.$eval("main tr[data-id]", (row) => row.dataset.id);
-    await keys("j", "e");
+    await keys("j");
+    const here = await page.evaluate(() => document.activeElement?.closest("tr")?.dataset.id);
+    must(here, "j leads to no finding");
+    await keys("e");
     await until(page, (id) => !document.querySelector(`main tr[data-id="${id}"]`), here);
   }
   // And all that are left at once.

@@ -100,16 +100,18 @@ function act(key) {
 /** Presses, follows or enters an element. @param {HTMLElement | null} what */
 function enter(what) {
   if (!what) return false;
-  if (what.matches("input, select, textarea")) what.focus();
-  else what.click();
+  if (what.matches("input, select, textarea")) {
+    row()?.classList.add("at");
+    what.focus();
+  } else what.click();
   if (what instanceof HTMLInputElement && what.type !== "checkbox") what.select();
   return true;
 }
 
-/** The row that the cursor is in. @returns {HTMLElement | null} */
+/** The row that the cursor is in, or was in before it went to a field. @returns {HTMLElement | null} */
 function row() {
   const active = document.activeElement?.closest("tr[data-id]");
-  return active instanceof HTMLElement ? active : null;
+  return active instanceof HTMLElement ? active : one("main tr.at", HTMLElement);
 }
 
 /** @param {1 | -1} by */
@@ -120,6 +122,7 @@ function step(by) {
   const at = here ? rows.indexOf(here) + by : by > 0 ? 0 : rows.length - 1;
   const next = rows[Math.max(0, Math.min(rows.length - 1, at))];
   const link = next && one("a.rowlink", HTMLAnchorElement, next);
+  for (const left of all("main tr.at", HTMLElement)) left.classList.remove("at");
   link?.focus({ preventScroll: true });
   next?.scrollIntoView({ block: "nearest" });
   return true;
