@@ -28,7 +28,7 @@ build() {
     driver=$target/bench-gateway/release/bartizan-bench-gateway
 }
 
-nginx() {
+find_nginx() {
     if ! command -v nginx >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         { apt-get update -q && apt-get install -y -q --no-install-recommends nginx-light; } >&2 || true
     fi
@@ -39,7 +39,7 @@ nginx() {
     fi
 }
 
-litellm() {
+find_litellm() {
     local venv=$target/bench-litellm
     [ -x "$venv/bin/pip" ] || python3 -m venv "$venv" >&2 || rm -rf "$venv"
     if [ -x "$venv/bin/pip" ] && "$venv/bin/pip" install -q --disable-pip-version-check -r $bench/requirements.txt >&2; then
@@ -62,8 +62,8 @@ finish() {
 group=
 arguments=()
 build
-nginx
-litellm
+find_nginx
+find_litellm
 dir=$(mktemp -d "${BARTIZAN_BENCH_DIR:-${TMPDIR:-/tmp}}/bartizan-bench.XXXXXX")
 # nginx's workers change to a user of their own, and must reach their directory.
 chmod 755 "$dir"

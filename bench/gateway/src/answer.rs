@@ -128,7 +128,8 @@ impl Decoder {
         let Some(end) = self.rest().iter().position(|byte| *byte == b'\n') else {
             return Ok(None);
         };
-        let line = std::str::from_utf8(self.rest().get(..end).unwrap_or_default())?.trim_end().to_owned();
+        let line =
+            std::str::from_utf8(self.rest().get(..end).unwrap_or_default())?.trim_end().to_owned();
         self.at += end + 1;
         Ok(Some(line))
     }
@@ -198,7 +199,8 @@ fn said_in_stream(body: &[u8]) -> Result<String> {
     let mut said = String::new();
     for event in events {
         let event: Value = serde_json::from_str(event)?;
-        said += event.pointer("/choices/0/delta/content").and_then(Value::as_str).unwrap_or_default();
+        said +=
+            event.pointer("/choices/0/delta/content").and_then(Value::as_str).unwrap_or_default();
     }
     Ok(said)
 }
@@ -277,7 +279,9 @@ mod tests {
     #[test]
     fn judges_streams() {
         let mut judge = Judge::new(true, "hi".to_owned());
-        let piece = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+        let piece = |text: &str| {
+            format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+        };
         let cut = piece("h") + &piece("i");
         assert!(judge.judge(200, cut.as_bytes()).is_err());
         judge.judge(200, (cut.clone() + "data: [DONE]\n\n").as_bytes()).unwrap();

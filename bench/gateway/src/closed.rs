@@ -43,7 +43,6 @@ pub struct Seen {
     pub per_second: f64,
     /// CPU time of the hop for a request; nothing when there is no hop.
     pub cpu_ms: Option<f64>,
-    pub answers: u64,
     pub errors: u64,
 }
 
@@ -93,7 +92,6 @@ async fn measure(hop: &Hop, measured: Duration, tally: &Tally) -> Seen {
     Seen {
         per_second: answers as f64 / seconds,
         cpu_ms: cpu_ms.filter(|_| answers > 0).map(|ms| ms / answers as f64),
-        answers,
         errors: 0,
     }
 }

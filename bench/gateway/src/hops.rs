@@ -91,7 +91,14 @@ impl Hop {
 
     fn new(name: &'static str, port: u16, key: Option<String>, running: Running) -> Self {
         let address = on(port);
-        Self { name, pid: Some(running.pid()), key, whole: address, streamed: address, _running: running }
+        Self {
+            name,
+            pid: Some(running.pid()),
+            key,
+            whole: address,
+            streamed: address,
+            _running: running,
+        }
     }
 
     /// Waits until it answers as it should.
@@ -186,14 +193,20 @@ impl Bartizan {
              [routes.chat]\nmodels = [\"*\"]\n[[routes.chat.targets]]\nurl = \"http://127.0.0.1:{model}\"\n"
         );
         fs::write(dir.join("bartizan.toml"), config)?;
-        let mut bartizan = Self { program: fs::canonicalize(program)?, dir, port, key: String::new() };
+        let mut bartizan =
+            Self { program: fs::canonicalize(program)?, dir, port, key: String::new() };
         bartizan.key = bartizan.make_key()?;
         Ok(bartizan)
     }
 
     fn make_key(&self) -> Result<String> {
-        let output = self.command().args(["keys", "create", "bench", "--format", "json"]).output()?;
-        ensure!(output.status.success(), "keys create: {}", String::from_utf8_lossy(&output.stderr));
+        let output =
+            self.command().args(["keys", "create", "bench", "--format", "json"]).output()?;
+        ensure!(
+            output.status.success(),
+            "keys create: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let answer: Value = serde_json::from_slice(&output.stdout)?;
         Ok(answer.get("secret").and_then(Value::as_str).context("no secret")?.to_owned())
     }
@@ -215,7 +228,7 @@ impl Bartizan {
 
     /// Starts it and does not wait.
     pub fn start(&self) -> Result<Running> {
-        Running::start(self.command().arg("serve"), &log(&self.dir, "bartizan"), false)
+        Running::start(self.command().arg("serve"), &log(&self.dir, "bartizan"), true)
     }
 
     /// Starts it and waits until it answers.

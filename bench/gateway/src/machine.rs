@@ -15,7 +15,9 @@ pub fn print(options: &Options) {
         println!("- {}", said(nginx, &["-v"]));
     }
     if let Some(litellm) = &options.litellm {
-        println!("- LiteLLM: {}", said(litellm, &["--version"]));
+        // Not by its own command, which asks the internet for prices before it answers.
+        let ask = "from importlib.metadata import version; print(version('litellm'))";
+        println!("- LiteLLM: {}", said(&litellm.with_file_name("python"), &["-c", ask]));
     }
     println!();
 }
@@ -23,12 +25,16 @@ pub fn print(options: &Options) {
 fn cpu() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find(|line| line.starts_with("model name"));
-    model.and_then(|line| line.split_once(':')).map_or("unknown CPU", |(_, name)| name.trim()).to_owned()
+    model
+        .and_then(|line| line.split_once(':'))
+        .map_or("unknown CPU", |(_, name)| name.trim())
+        .to_owned()
 }
 
 fn memory_gb() -> u64 {
     let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kb = info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
+    let kb =
+        info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
     kb.and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) / 1_000_000
 }
 

@@ -51,7 +51,12 @@ pub fn run(hop: &Hop, rate: Rate) -> Seen {
     let mut seen = Seen::default();
     thread::scope(|scope| {
         let threads: Vec<_> = (0..rate.connections)
-            .map(|place| scope.spawn({ let requests = &requests; move || connection(address, requests, rate, place, start) }))
+            .map(|place| {
+                scope.spawn({
+                    let requests = &requests;
+                    move || connection(address, requests, rate, place, start)
+                })
+            })
             .collect();
         for thread in threads {
             match thread.join() {

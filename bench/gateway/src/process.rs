@@ -14,7 +14,8 @@ struct Stat {
 /// CPU time (user and system) of a tree of processes since they started, in milliseconds.
 pub fn cpu_ms(root: u32) -> f64 {
     let stats = stats();
-    let ticks: u64 = tree(root, &stats).iter().filter_map(|pid| stats.get(pid)).map(|s| s.ticks).sum();
+    let ticks: u64 =
+        tree(root, &stats).iter().filter_map(|pid| stats.get(pid)).map(|s| s.ticks).sum();
     ticks as f64 * TICK_MS
 }
 

@@ -7,24 +7,66 @@ use serde_json::json;
 const DIFFERENT: u64 = 16;
 
 const ADJECTIVES: [&str; 16] = [
-    "quiet", "northern", "careful", "early", "wooden", "modern", "patient", "distant",
-    "useful", "local", "green", "honest", "narrow", "famous", "warm", "steady",
+    "quiet", "northern", "careful", "early", "wooden", "modern", "patient", "distant", "useful",
+    "local", "green", "honest", "narrow", "famous", "warm", "steady",
 ];
 const NOUNS: [&str; 24] = [
-    "gardener", "library", "harbour", "teacher", "bridge", "committee", "orchard", "report",
-    "engineer", "market", "village", "museum", "river", "student", "railway", "kitchen",
-    "painter", "season", "theatre", "valley", "doctor", "workshop", "concert", "farmer",
+    "gardener",
+    "library",
+    "harbour",
+    "teacher",
+    "bridge",
+    "committee",
+    "orchard",
+    "report",
+    "engineer",
+    "market",
+    "village",
+    "museum",
+    "river",
+    "student",
+    "railway",
+    "kitchen",
+    "painter",
+    "season",
+    "theatre",
+    "valley",
+    "doctor",
+    "workshop",
+    "concert",
+    "farmer",
 ];
 const VERBS: [&str; 16] = [
-    "visited", "described", "repaired", "measured", "admired", "followed", "supported",
-    "discussed", "painted", "remembered", "opened", "improved", "studied", "welcomed",
-    "compared", "finished",
+    "visited",
+    "described",
+    "repaired",
+    "measured",
+    "admired",
+    "followed",
+    "supported",
+    "discussed",
+    "painted",
+    "remembered",
+    "opened",
+    "improved",
+    "studied",
+    "welcomed",
+    "compared",
+    "finished",
 ];
 const PLACES: [&str; 12] = [
-    "near the old station", "before the long winter", "after a short discussion",
-    "during the summer festival", "with great patience", "in the late afternoon",
-    "beside the town hall", "under a clear sky", "for the third time", "on a rainy morning",
-    "at the end of the week", "without any hurry",
+    "near the old station",
+    "before the long winter",
+    "after a short discussion",
+    "during the summer festival",
+    "with great patience",
+    "in the late afternoon",
+    "beside the town hall",
+    "under a clear sky",
+    "for the third time",
+    "on a rainy morning",
+    "at the end of the week",
+    "without any hurry",
 ];
 
 /// One cell's kind of request.
@@ -83,7 +125,8 @@ struct Dice(u64);
 
 impl Dice {
     fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let place = (self.0 >> 33) as usize % words.len();
         words.get(place).copied().unwrap_or_default()
     }

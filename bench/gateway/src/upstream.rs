@@ -87,16 +87,20 @@ fn streamed() -> Vec<Vec<u8>> {
         json!({"id": "chatcmpl-0123456789abcdefghijklmn", "object": "chat.completion.chunk",
                "created": 1_700_000_000, "model": "bench", "choices": choices, "usage": usage})
     };
-    let choice = |delta: Value, end: Value| json!([{"index": 0, "delta": delta, "finish_reason": end}]);
+    let choice =
+        |delta: Value, end: Value| json!([{"index": 0, "delta": delta, "finish_reason": end}]);
     let mut events: Vec<Value> = PIECES
         .iter()
-        .map(|piece| event(choice(json!({"role": "assistant", "content": piece}), Value::Null), Value::Null))
+        .map(|piece| {
+            event(choice(json!({"role": "assistant", "content": piece}), Value::Null), Value::Null)
+        })
         .collect();
     events.push(event(choice(json!({}), json!("stop")), Value::Null));
     events.push(event(json!([]), usage()));
     let mut writes: Vec<Vec<u8>> = events.iter().map(|event| chunk(&event.to_string())).collect();
     writes.push([chunk("[DONE]"), b"0\r\n\r\n".to_vec()].concat());
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     if let Some(first) = writes.first_mut() {
         first.splice(0..0, head.bytes());
     }

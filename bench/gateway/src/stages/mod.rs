@@ -1,12 +1,18 @@
 //! The stages of the benchmark, by the names that the command line takes.
 
+mod idle;
+mod latency;
 mod overhead;
+mod streams;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use crate::machine;
+use crate::{
+    hops::{self, Bartizan, Hop},
+    machine,
+};
 
 /// What the command line asks for.
 #[derive(Debug, Default)]
@@ -21,7 +27,7 @@ pub struct Options {
 }
 
 /// Every stage, in the order in which they run.
-const STAGES: [&str; 1] = ["overhead"];
+const STAGES: [&str; 4] = ["overhead", "latency", "idle", "streams"];
 /// Requests a second of the latency stage, unless told otherwise.
 const PER_SECOND: u32 = 500;
 
@@ -36,7 +42,9 @@ impl Options {
                 "--dir" => options.dir = value()?.into(),
                 "--nginx" => options.nginx = Some(value()?.into()),
                 "--litellm" => options.litellm = Some(value()?.into()),
-                "--rate" => options.per_second = value()?.parse().context("--rate takes a number")?,
+                "--rate" => {
+                    options.per_second = value()?.parse().context("--rate takes a number")?
+                }
                 "--quick" => options.quick = true,
                 stage if STAGES.contains(&stage) => options.stages.push(stage.to_owned()),
                 other => bail!("`{other}` is no stage; there are {}", STAGES.join(", ")),
@@ -57,8 +65,29 @@ pub async fn run(options: &Options) -> Result<()> {
     if options.has("overhead") {
         errors += overhead::run(options).await?;
     }
+    if options.has("latency") {
+        errors += latency::run(options)?;
+    }
+    if options.has("idle") {
+        errors += idle::run(options)?;
+    }
+    if options.has("streams") {
+        errors += streams::run(options).await?;
+    }
     if errors > 0 {
         bail!("{errors} requests failed: the figures do not count");
     }
     Ok(())
+}
+
+/// Starts the model, nginx where there is one, and Bartizan, in this order.
+fn start_plain(options: &Options) -> Result<Vec<Hop>> {
+    let direct = hops::direct(&options.dir)?;
+    let port = direct.address(false).port();
+    let nginx = options.nginx.as_deref().map(|nginx| hops::nginx(nginx, &options.dir, &direct));
+    let bartizan = Bartizan::install(&options.bartizan, &options.dir, port, "")?.serve()?;
+    let mut hops = vec![direct];
+    hops.extend(nginx.transpose()?);
+    hops.push(bartizan);
+    Ok(hops)
 }

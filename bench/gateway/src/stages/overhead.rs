@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::Options;
+use super::{Options, start_plain};
 use crate::{
     closed::{self, Load, Seen},
     figures::{median, ratio, shown, table, verdict},
-    hops::{self, Bartizan, Hop},
+    hops::{self, Hop},
     process,
     prompts::Kind,
 };
@@ -19,6 +19,9 @@ const LITELLM_TIMES_MIN: f64 = 100.0;
 /// The only cells that LiteLLM takes part in: it is slow.
 const LITELLM_CONNECTIONS: usize = 32;
 const LITELLM_PROMPT_BYTES: usize = 1_000;
+/// And the times that it gets more of: its workers load things at their first requests.
+const LITELLM_WARM: Duration = Duration::from_secs(2);
+const LITELLM_MEASURED: Duration = Duration::from_secs(4);
 
 /// One kind of load, and what was seen of each hop in each round.
 struct Cell {
@@ -38,7 +41,12 @@ struct Plan {
 fn plan(quick: bool) -> Plan {
     if quick {
         let cells = vec![(1_000, false, 32), (1_000, true, 32)];
-        return Plan { rounds: 1, warm: Duration::from_millis(200), measured: Duration::from_millis(800), cells };
+        return Plan {
+            rounds: 1,
+            warm: Duration::from_millis(200),
+            measured: Duration::from_millis(800),
+            cells,
+        };
     }
     let mut cells = Vec::new();
     for streamed in [false, true] {
@@ -46,7 +54,12 @@ fn plan(quick: bool) -> Plan {
             cells.extend([1, 32, 256].map(|connections| (prompt_bytes, streamed, connections)));
         }
     }
-    Plan { rounds: 3, warm: Duration::from_millis(400), measured: Duration::from_secs(2), cells }
+    Plan {
+        rounds: 3,
+        warm: Duration::from_millis(300),
+        measured: Duration::from_millis(1500),
+        cells,
+    }
 }
 
 /// Measures and prints; how many requests failed.
@@ -76,17 +89,11 @@ pub async fn run(options: &Options) -> Result<u64> {
 
 /// Starts every hop that there is. The first is the model itself.
 fn start(options: &Options) -> Result<Vec<Hop>> {
-    let direct = hops::direct(&options.dir)?;
-    let mut hops = Vec::new();
-    if let Some(nginx) = &options.nginx {
-        hops.push(hops::nginx(nginx, &options.dir, &direct)?);
+    let mut hops = start_plain(options)?;
+    if let (Some(litellm), Some(direct)) = (&options.litellm, hops.first()) {
+        let litellm = hops::litellm(litellm, &options.dir, direct)?;
+        hops.push(litellm);
     }
-    let port = direct.address(false).port();
-    hops.push(Bartizan::install(&options.bartizan, &options.dir, port, "")?.serve()?);
-    if let Some(litellm) = &options.litellm {
-        hops.push(hops::litellm(litellm, &options.dir, &direct)?);
-    }
-    hops.insert(0, direct);
     Ok(hops)
 }
 
@@ -99,8 +106,11 @@ async fn round(hops: &[Hop], cell: &mut Cell, plan: &Plan) {
         measured: plan.measured,
     };
     for (hop, seen) in hops.iter().zip(&mut cell.seen) {
-        if hop.name != "litellm" || for_litellm(load.kind, load.connections) {
+        if hop.name != "litellm" {
             seen.push(closed::run(hop, load).await);
+        } else if for_litellm(load.kind, load.connections) {
+            let longer = Load { warm: LITELLM_WARM, measured: LITELLM_MEASURED, ..load };
+            seen.push(closed::run(hop, longer).await);
         }
     }
 }
@@ -141,10 +151,21 @@ impl Cell {
 
 fn print(hops: &[Hop], cells: &[Cell], rounds: usize) {
     println!("### Requests a second, and CPU time of the hop\n");
-    println!("Closed loop; medians of {rounds} rounds in which the hops take turns. Goal: Bartizan reaches at least {NGINX_SHARE_MIN} of nginx.\n");
+    println!(
+        "Closed loop; medians of {rounds} rounds in which the hops take turns. Goal: Bartizan reaches at least {NGINX_SHARE_MIN} of nginx.\n"
+    );
     let head = [
-        "prompt", "answer", "connections", "direct /s", "nginx /s", "Bartizan /s",
-        "Bartizan / nginx", "goal reached", "nginx CPU ms", "Bartizan CPU ms", "errors",
+        "prompt",
+        "answer",
+        "connections",
+        "direct /s",
+        "nginx /s",
+        "Bartizan /s",
+        "Bartizan / nginx",
+        "goal reached",
+        "nginx CPU ms",
+        "Bartizan CPU ms",
+        "errors",
     ];
     let rows: Vec<Vec<String>> = cells.iter().map(|cell| row(hops, cell)).collect();
     table(&head, &rows);
@@ -166,8 +187,15 @@ fn print_litellm(hops: &[Hop], cells: &[Cell]) {
     println!("### Beside LiteLLM\n");
     println!("The same rounds. Goal: at least {LITELLM_TIMES_MIN:.0} times LiteLLM.\n");
     let head = [
-        "prompt", "answer", "connections", "LiteLLM /s", "Bartizan /s", "Bartizan / LiteLLM",
-        "goal reached", "LiteLLM CPU ms", "Bartizan CPU ms",
+        "prompt",
+        "answer",
+        "connections",
+        "LiteLLM /s",
+        "Bartizan /s",
+        "Bartizan / LiteLLM",
+        "goal reached",
+        "LiteLLM CPU ms",
+        "Bartizan CPU ms",
     ];
     let cells = cells.iter().filter(|cell| for_litellm(cell.kind, cell.connections));
     let rows: Vec<Vec<String>> = cells
@@ -191,7 +219,11 @@ fn print_memory(hops: &[Hop], at_start: &[Option<f64>]) {
         .zip(at_start)
         .filter_map(|(hop, before)| {
             let megabytes = |kb: f64| format!("{:.0} MB", kb / 1024.0);
-            Some(vec![hop.name.to_owned(), megabytes((*before)?), megabytes(process::rss_kb(hop.pid?))])
+            Some(vec![
+                hop.name.to_owned(),
+                megabytes((*before)?),
+                megabytes(process::rss_kb(hop.pid?)),
+            ])
         })
         .collect();
     table(&["hop", "before the load", "after it"], &rows);
