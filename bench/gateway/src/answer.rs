@@ -137,17 +137,23 @@ impl Decoder {
 
 fn read_head(head: &str) -> Result<(u16, Stage)> {
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).context("no status line")?;
+    let mut stage = None;
     for line in head.lines().skip(1) {
         let Some((name, value)) = line.split_once(':') else { continue };
         let value = value.trim();
+        // The prompts are honest: a rule that fires would make the figures those of its action.
+        if name.eq_ignore_ascii_case("x-bartizan-verdict") {
+            ensure!(value == "allow", "Bartizan's verdict is `{value}`");
+        }
         if name.eq_ignore_ascii_case("content-length") {
-            return Ok((status, Stage::Body(value.parse()?)));
+            stage = Some(Stage::Body(value.parse()?));
         }
         if name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case("chunked") {
-            return Ok((status, Stage::ChunkSize));
+            stage = Some(Stage::ChunkSize);
         }
     }
-    bail!("an answer of status {status} has neither length nor chunks")
+    let stage = stage.with_context(|| format!("status {status} without length or chunks"))?;
+    Ok((status, stage))
 }
 
 /// Judges whether answers are whole. It remembers good bodies, since most are alike.
@@ -260,6 +266,9 @@ mod tests {
     fn refuses_what_has_no_end_or_no_sense() {
         assert!(Decoder::new().feed(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
         assert!(Decoder::new().feed(b"hello\r\n\r\n").is_err());
+        let annotated =
+            b"HTTP/1.1 200 OK\r\nx-bartizan-verdict: annotate\r\ncontent-length: 0\r\n\r\n";
+        assert!(Decoder::new().feed(annotated).is_err());
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         assert!(Decoder::new().feed(format!("{chunked}zz\r\n").as_bytes()).is_err());
         assert!(Decoder::new().feed(format!("{chunked}1\r\nabc\r\n").as_bytes()).is_err());

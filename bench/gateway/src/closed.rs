@@ -25,6 +25,11 @@ use crate::{
 
 /// How long requests under way may take to end after the measurement.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// How long a slow hop may take until every connection was answered: a phase of the load
+/// goes on until then, or its requests under way would count too little or too much.
+const PHASE_MAX: Duration = Duration::from_secs(12);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 /// After so many errors a connection gives up.
 const ERRORS_MAX: u32 = 3;
 
@@ -71,8 +76,9 @@ pub async fn run(hop: &Hop, load: Load) -> Seen {
         let (tally, requests) = (tally.clone(), requests.clone());
         tasks.spawn_local(connection(address, requests, load.kind.streamed, place, tally));
     }
-    tokio::time::sleep(load.warm).await;
-    let seen = measure(hop, load.measured, &tally).await;
+    let enough = load.connections as u64;
+    phase(load.warm, enough, &tally).await;
+    let seen = measure(hop, load.measured, 2 * enough, &tally).await;
     tally.stop.set(true);
     let ended = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_MAX, ended).await.is_err() {
@@ -84,9 +90,18 @@ pub async fn run(hop: &Hop, load: Load) -> Seen {
     Seen { errors: tally.errors.get(), ..seen }
 }
 
-async fn measure(hop: &Hop, measured: Duration, tally: &Tally) -> Seen {
+/// Waits so long, and on until there are enough answers.
+async fn phase(least: Duration, enough: u64, tally: &Tally) {
+    let (start, done) = (Instant::now(), tally.done.get());
+    tokio::time::sleep(least).await;
+    while tally.done.get() - done < enough && start.elapsed() < PHASE_MAX {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn measure(hop: &Hop, measured: Duration, enough: u64, tally: &Tally) -> Seen {
     let (start, done, cpu) = (Instant::now(), tally.done.get(), hop.pid.map(process::cpu_ms));
-    tokio::time::sleep(measured).await;
+    phase(measured, enough, tally).await;
     let (seconds, answers) = (start.elapsed().as_secs_f64(), tally.done.get() - done);
     let cpu_ms = hop.pid.map(process::cpu_ms).zip(cpu).map(|(after, before)| after - before);
     Seen {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::stages::Options;
+use crate::{process, stages::Options};
 
 /// Prints a list.
 pub fn print(options: &Options) {
@@ -20,6 +20,43 @@ pub fn print(options: &Options) {
         println!("- LiteLLM: {}", said(&litellm.with_file_name("python"), &["-c", ask]));
     }
     println!();
+}
+
+/// CPU time since the machine started, in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    all: f64,
+    idle: f64,
+    /// By the benchmark and everything that it started.
+    own: f64,
+}
+
+impl Spent {
+    pub fn now() -> Self {
+        let (all, idle) = ticks(&first_line("/proc/stat"));
+        let ms = |ticks: u64| ticks as f64 * process::TICK_MS;
+        Self { all: ms(all), idle: ms(idle), own: process::cpu_ms(std::process::id()) }
+    }
+
+    /// Says how noisy the machine was since then.
+    pub fn print_noise(self) {
+        let now = Self::now();
+        let all = (now.all - self.all).max(1.0);
+        let (idle, own) = (now.idle - self.idle, now.own - self.own);
+        println!(
+            "Of the machine's CPU time meanwhile, {:.0} % was idle and {:.0} % went to its host and to others.\n",
+            100.0 * idle / all,
+            100.0 * (all - idle - own).max(0.0) / all
+        );
+    }
+}
+
+/// All ticks and idle ones, from the first line of `/proc/stat`.
+fn ticks(line: &str) -> (u64, u64) {
+    let fields: Vec<u64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
+    let field = |place: usize| fields.get(place).copied().unwrap_or(0);
+    // What follows the first eight, time of guests, is counted in them already.
+    (fields.iter().take(8).sum(), field(3) + field(4))
 }
 
 fn cpu() -> String {
@@ -50,4 +87,14 @@ fn said(program: &Path, args: &[&str]) -> String {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("unknown").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_ticks_of_all_cores() {
+        assert_eq!(ticks("cpu  1 2 3 40 5 6 7 8 9 10"), (72, 45));
+    }
 }

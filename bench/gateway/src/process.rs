@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs};
 
 /// The kernel's clock for these figures ticks a hundred times a second on every Linux.
-const TICK_MS: f64 = 10.0;
+pub const TICK_MS: f64 = 10.0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {

@@ -8,6 +8,7 @@ use super::{Options, start_plain};
 use crate::{
     figures::{median, percentile, shown, table, verdict},
     hops::Hop,
+    machine::Spent,
     open::{self, Rate},
     prompts::Kind,
 };
@@ -37,6 +38,7 @@ pub fn run(options: &Options) -> Result<u64> {
         "Counted from when a request was due. Medians of {rounds} rounds of {seconds} s in which the hops take turns. \
          Goals: Bartizan adds less than {ADDED_P50_MS_MAX} ms (half) and {ADDED_P99_MS_MAX} ms (99 %).\n"
     );
+    let spent = Spent::now();
     let mut errors = 0;
     let mut rows = Vec::new();
     for streamed in [false, true] {
@@ -59,6 +61,7 @@ pub fn run(options: &Options) -> Result<u64> {
         &["answer", "hop", "half, ms", "99 %, ms", "adds, half", "adds, 99 %", "goals reached"],
         &rows,
     );
+    spent.print_noise();
     Ok(errors)
 }
 

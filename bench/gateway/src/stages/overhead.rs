@@ -9,6 +9,7 @@ use crate::{
     closed::{self, Load, Seen},
     figures::{median, ratio, shown, table, verdict},
     hops::{self, Hop},
+    machine::Spent,
     process,
     prompts::Kind,
 };
@@ -66,6 +67,7 @@ fn plan(quick: bool) -> Plan {
 pub async fn run(options: &Options) -> Result<u64> {
     let hops = start(options)?;
     let at_start: Vec<_> = hops.iter().map(|hop| hop.pid.map(process::rss_kb)).collect();
+    let spent = Spent::now();
     let plan = plan(options.quick);
     let mut cells: Vec<Cell> = plan
         .cells
@@ -82,6 +84,7 @@ pub async fn run(options: &Options) -> Result<u64> {
         }
     }
     print(&hops, &cells, plan.rounds);
+    spent.print_noise();
     print_litellm(&hops, &cells);
     print_memory(&hops, &at_start);
     Ok(cells.iter().flat_map(|cell| cell.seen.iter().flatten()).map(|seen| seen.errors).sum())
