@@ -22,6 +22,9 @@ pub fn print(options: &Options) {
     println!();
 }
 
+/// The share of the machine that others may take while it measures.
+const OTHERS_MAX: f64 = 0.15;
+
 /// CPU time since the machine started, in milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Spent {
@@ -43,10 +46,16 @@ impl Spent {
         let now = Self::now();
         let all = (now.all - self.all).max(1.0);
         let (idle, own) = (now.idle - self.idle, now.own - self.own);
+        let others = (all - idle - own).max(0.0) / all;
         println!(
-            "Of the machine's CPU time meanwhile, {:.0} % was idle and {:.0} % went to its host and to others.\n",
+            "Of the machine's CPU time meanwhile, {:.0} % was idle and {:.0} % went to its host and to others.{}\n",
             100.0 * idle / all,
-            100.0 * (all - idle - own).max(0.0) / all
+            100.0 * others,
+            if others > OTHERS_MAX {
+                " **That is too much: these figures say little.**"
+            } else {
+                ""
+            }
         );
     }
 }
