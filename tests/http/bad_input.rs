@@ -18,6 +18,17 @@ fn send(home: &Home, key: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, 
     (reply.status, text("code"), text("message"))
 }
 
+/// A key that has expired, by the real clock: one that was never valid is refused.
+fn expired_key(home: &Home) -> serde_json::Value {
+    #[expect(clippy::disallowed_methods, reason = "the server goes by the real clock")]
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let until = now() + std::time::Duration::from_secs(3);
+    let at = bartizan_core::Timestamp::from_millis(i64::try_from(until.as_millis()).unwrap());
+    let made = home.json(&["keys", "create", "expired", "--expires-at", &at.to_string()]);
+    std::thread::sleep(until.saturating_sub(now()));
+    made
+}
+
 #[test]
 fn each_kind_of_bad_input_gets_a_message_of_its_own() {
     let model = Model::saying("hello");
@@ -28,7 +39,7 @@ fn each_kind_of_bad_input_gets_a_message_of_its_own() {
     let key = home.key("one");
     let revoked = home.json(&["keys", "create", "revoked"]);
     home.json(&["keys", "revoke", revoked["key"]["id"].as_str().unwrap()]);
-    let expired = home.json(&["keys", "create", "expired", "--expires-at", "2020-01-01T00:00:00Z"]);
+    let expired = expired_key(&home);
     let narrow = home.json(&["keys", "create", "narrow", "--model", "other-*"]);
     let secret = |made: &serde_json::Value| made["secret"].as_str().unwrap().to_owned();
     let server = home.serve();
