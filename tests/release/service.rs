@@ -78,7 +78,7 @@ fn heard(socket: &UnixDatagram) -> String {
 fn start(home: &Home, mut by: Command) -> (Server<'_>, UnixDatagram) {
     let path = home.dir.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     let child = by
         .current_dir(home.dir.path())
         .env("NOTIFY_SOCKET", &path)
