@@ -207,7 +207,7 @@ fn a_client_that_sends_too_much_is_told_and_takes_no_memory() {
         let reply = common::request(home.data_port, "POST", CHAT.path, &headers, &body).unwrap();
         assert_eq!((reply.status, form::code(&reply).as_deref()), (status, Some(code)));
     }
-    house::bounded(&server, 400);
+    house::bounded(&server, 512);
     after(server, &home, &key);
 }
 
