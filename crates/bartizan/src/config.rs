@@ -532,7 +532,7 @@ mod tests {
         ];
         refused("[data]\nlisen = \"x\"", &[], &e);
         let e = expect_test::expect![
-            "b.toml:1: `nonsense` is no key of the configuration; known here: data_dir, data, admin, routes, prices, net, store, ledger, policy, log"
+            "b.toml:1: `nonsense` is no key of the configuration; known here: data_dir, data, admin, routes, prices, net, store, ledger, policy, people, log"
         ];
         refused("nonsense = 1", &[], &e);
         let e = expect_test::expect![
@@ -554,7 +554,7 @@ mod tests {
         ];
         refused(&format!("{ROUTE}wait = 1"), &[], &e);
         let e = expect_test::expect![
-            "b.toml:6: `routes.chat.rules.GD001.mode` cannot be used: unknown variant `enforced`, expected one of `enforce`, `monitor`, `off`"
+            "b.toml:6: `routes.chat.rules.GD001.mode` is `enforced`: expected `enforce`, `monitor` or `off`"
         ];
         refused(&format!("{ROUTE}[routes.chat.rules.GD001]\nmode = \"enforced\""), &[], &e);
     }
@@ -621,13 +621,20 @@ mod tests {
 
     #[test]
     fn what_may_be_secret_is_not_shown() {
-        let toml = "[routes.chat]\nmodels = [\"*\"]\ncanaries = [\"CANARY-1\"]\n[[routes.chat.targets]]\nurl = \"http://u:hunter2@h/v1\"\nheaders = { x = \"hunter3\" }\n";
-        let shown =
-            serde_json::to_string(&load(toml, &[]).expect("is right").effective()).expect("JSON");
-        for secret in ["CANARY-1", "hunter2", "hunter3"] {
+        let toml = |url: &str| {
+            format!(
+                "[routes.chat]\nmodels = [\"*\"]\ncanaries = [\"CANARY-1\"]\n[[routes.chat.targets]]\nurl = \"{url}\"\nheaders = {{ x = \"hunter3\" }}\n"
+            )
+        };
+        let right = load(&toml("http://h/v1"), &[]).expect("is right");
+        let shown = serde_json::to_string(&right.effective()).expect("JSON");
+        for secret in ["CANARY-1", "hunter3"] {
             assert!(!shown.contains(secret), "{shown}");
         }
-        assert!(shown.contains("http://(not shown)@h/v1"), "{shown}");
+        let e = expect_test::expect![
+            "b.toml:5: `routes.chat.targets.0.url` (not shown): it carries credentials; keys belong into `key_env` or `key_file`: expected such as `https://host/v1`"
+        ];
+        refused(&toml("http://u:hunter2@h/v1"), &[], &e);
     }
 
     proptest::proptest! {
