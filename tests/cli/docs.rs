@@ -112,12 +112,7 @@ fn run(page: &Path, script: &str) -> Result<(), String> {
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let log = dir.path().join("log");
     let file = fs::File::create(&log).unwrap();
-    let mut command = Command::new("bash");
-    for (name, _) in std::env::vars() {
-        if name.starts_with("BARTIZAN_") {
-            command.env_remove(name);
-        }
-    }
+    let mut command = common::own_environment(Command::new("bash"));
     let mut child = command
         .args(["-euo", "pipefail", "-c", script])
         .current_dir(&work)

@@ -150,7 +150,8 @@ pub fn command(dir: &Path) -> Command {
     command
 }
 
-fn own_environment(mut command: Command) -> Command {
+/// Without what this process was told of Bartizan, which a configuration would read.
+pub fn own_environment(mut command: Command) -> Command {
     command.env("NO_COLOR", "1");
     for (name, _) in std::env::vars() {
         if name.starts_with("BARTIZAN_") {

@@ -153,6 +153,7 @@ fn no_acknowledged_entry_is_lost_and_no_false_alarm_is_raised() {
     let key = home.key("load");
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     // Every tenth time the ledger is read from the disk; in a long run, twenty times in all.
+    // The records, which take longer to count, every fifth time of those.
     let every = (cycles() / 20).max(10);
     let mut recorded = Recorded::default();
     let mut starts = Vec::new();
@@ -173,7 +174,9 @@ fn no_acknowledged_entry_is_lost_and_no_false_alarm_is_raised() {
             let when = format!("cycle {cycle}, seed {seed}");
             recorded.read_on(&home, &when);
             recorded.has_all(&acknowledged, &when);
-            tallies_equal_the_records(&home, &when);
+            if cycle % (every * 5) == 0 {
+                tallies_equal_the_records(&home, &when);
+            }
         }
     }
     // From the beginning once more: what was there is there still.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    common::{Home, Reply, Server, command, get, model::Model},
+    common::{Home, Reply, Server, command, get, model::Model, own_environment},
     has, root, succeeds,
 };
 
@@ -134,7 +134,7 @@ fn a_server_at_work_asks_for_nothing_that_the_unit_forbids() {
     let model = Model::saying("hello");
     let home = Home::new(&model.url(), "");
     let trace = home.dir.path().join("trace");
-    let mut strace = Command::new("strace");
+    let mut strace = own_environment(Command::new("strace"));
     strace.args(["-f", "-qq", "-o"]).arg(&trace).arg(crate::common::BINARY);
     let (server, manager) = start(&home, strace);
     let key = home.key("one");

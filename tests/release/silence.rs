@@ -8,7 +8,10 @@
 
 use std::{fs, process::Command};
 
-use crate::{common::BINARY, skipped};
+use crate::{
+    common::{self, BINARY},
+    skipped,
+};
 
 /// Prints what left so far: IPv4 packets, and IPv6 packets that found no route.
 const LEFT: &str = r#"
@@ -86,13 +89,8 @@ fn nothing_leaves_the_machine() {
     fs::write(dir.path().join("resolv.conf"), "nameserver 192.0.2.53\n").unwrap();
     let script =
         format!("{SETUP}{LEFT}left > before\n{WORK}\nleft > after\n{CONTROL}\nleft > control\n");
-    let mut command = Command::new("unshare");
+    let mut command = common::own_environment(Command::new("unshare"));
     command.args(way).args(["bash", "-c", &script]).current_dir(dir.path());
-    for (name, _) in std::env::vars() {
-        if name.starts_with("BARTIZAN_") {
-            command.env_remove(name);
-        }
-    }
     let output = command.env("BARTIZAN", BINARY).output().unwrap();
     let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap_or_default();
     let said = String::from_utf8_lossy(&output.stderr);
