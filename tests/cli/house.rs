@@ -292,20 +292,13 @@ fn a_reload_names_what_counts_from_the_next_start_on() {
     let home = Home::new(NOWHERE, "");
     let server = home.serve();
     let text = fs::read_to_string(home.config()).unwrap();
-    let wait = |says: &str| {
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while !home.log().contains(says) {
-            assert!(std::time::Instant::now() < until, "expected `{says}`:\n{}", home.log());
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-    };
     let moved = text.replace(&home.data_port.to_string(), &common::free_port().to_string());
     fs::write(home.config(), &moved).unwrap();
     server.signal("-HUP");
-    wait("\"keys\":\"data.listen\"");
+    home.says("\"keys\":\"data.listen\"");
     fs::write(home.config(), moved + "[ledger]\norigin = \"a b\"\n").unwrap();
     server.signal("-HUP");
-    wait("`ledger.origin` is `a b`");
+    home.says("`ledger.origin` is `a b`");
 }
 
 #[test]

@@ -13,7 +13,7 @@
 pub mod model;
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -107,6 +107,7 @@ impl Home {
             .append(true)
             .open(self.dir.path().join("log"))
             .unwrap();
+        let before = log.metadata().unwrap().len();
         let mut command = command(self.dir.path());
         if !preamble.is_empty() {
             let program = std::mem::replace(&mut command, own_environment(Command::new("sh")));
@@ -125,7 +126,10 @@ impl Home {
         let mut server = Server { home: self, child };
         let until = Instant::now() + READY_MAX;
         loop {
-            if get(self.admin_port, "/readyz", &[]).is_ok_and(|reply| reply.status == 200) {
+            // It answers a moment before it has said everything and listens to signals.
+            if get(self.admin_port, "/readyz", &[]).is_ok_and(|reply| reply.status == 200)
+                && self.said_since(before).contains("\"message\":\"serving\"")
+            {
                 return server;
             }
             if let Some(status) = server.child.try_wait().unwrap() {
@@ -138,6 +142,24 @@ impl Home {
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn said_since(&self, place: u64) -> String {
+        let mut log = std::fs::File::open(self.dir.path().join("log")).unwrap();
+        log.seek(SeekFrom::Start(place)).unwrap();
+        let mut said = Vec::new();
+        log.read_to_end(&mut said).unwrap();
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    /// Waits until the server has said so.
+    #[track_caller]
+    pub fn says(&self, what: &str) {
+        let until = Instant::now() + READY_MAX;
+        while !self.log().contains(what) {
+            assert!(Instant::now() < until, "never said: {what}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -222,9 +222,9 @@ pub(crate) async fn run(config_file: Option<&Path>, cx: &Cx) -> anyhow::Result<(
             "entries that were never acknowledged were dropped after a crash"
         );
     }
-    tracing::info!(data = %running.data, admin = %running.admin, ledger_entries = house.recovery.size, "serving");
     let (mut term, mut interrupt, mut hangup) =
         (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+    tracing::info!(data = %running.data, admin = %running.admin, ledger_entries = house.recovery.size, "serving");
     notify::tell(notify::READY);
     loop {
         tokio::select! {

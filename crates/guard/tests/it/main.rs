@@ -1,11 +1,23 @@
 //! The guard, through its front door: no proof of an inspection is had without one, and
 //! what is found in a text, however hidden, is shown where it stands.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
+
+#[path = "../../../../tests/common/forge.rs"]
+mod forge;
+
+use std::path::Path;
+
 use bartizan_guard::{Channel, Context, Guard, Profile};
 
 #[test]
 fn no_proof_is_had_without_an_inspection() {
-    trybuild::TestCases::new().compile_fail("tests/forge/*.rs");
+    forge::none_compiles(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forge"));
 }
 
 /// The text as one of the guard's views would find it.
