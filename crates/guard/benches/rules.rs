@@ -34,8 +34,16 @@ fn main() {
         println!("{} {:28} {each:8.2} us", rule.meta.code, rule.meta.name);
     }
     let (cx, _) = sim::cx(1);
+    let long: String = PROSE.chars().cycle().take(16 * 1024).collect();
+    let plain = text.replace('é', "e");
+    let texts = [
+        ("1 kB", text.as_str()),
+        ("1 kB of ASCII", &plain),
+        ("16 kB", &long),
+        ("12 B", "gpt-4o-mini!"),
+    ];
     for channel in [Channel::System, Channel::User, Channel::Output] {
-        for (name, text) in [("1 kB", text.as_str()), ("12 B", "gpt-4o-mini!")] {
+        for (name, text) in texts {
             let each = time(|| {
                 black_box(guard.inspect(&cx, &profile, &context, channel, text));
             });

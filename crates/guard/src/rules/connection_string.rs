@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use bartizan_core::{Confidence, Meta, Severity, Span, Verdict, hit, miss};
 use regex::Regex;
 
-use super::{ALL_CHANNELS, checksums::entropy, regex};
+use super::{ALL_CHANNELS, checksums::entropy, needles::Needles, regex};
 use crate::{HITS_MAX, Hit, Look, Needs, Rule};
 
 pub(super) const RULE: Rule = Rule {
@@ -38,16 +38,16 @@ pub(super) const RULE: Rule = Rule {
     inspect,
 };
 
-static PLACES: LazyLock<[Regex; 2]> = LazyLock::new(|| {
-    [
-        regex(
-            r"(?i)\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|mssql|sqlserver|ftps?|sftp|ssh|smtps?|imaps?|ldaps?|nats|kafka|clickhouse|https?)://[^\s:/@'\x22]{1,64}:([^\s@/'\x22]{4,128})@[A-Za-z0-9]",
-        ),
-        regex(
-            r#"(?i)\b\w{0,32}(?:password|passwd|pwd|secret(?:_key)?|api_?key|apikey|access_?key|auth_?token|access_?token|private_?key)["']?\s{0,2}(?:=|:)\s{0,2}["']?([^\s"',;<>(){}]{8,128})"#,
-        ),
-    ]
+const PATTERNS: [&str; 2] = [
+    r"\b(?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|mssql|sqlserver|ftps?|sftp|ssh|smtps?|imaps?|ldaps?|nats|kafka|clickhouse|https?)://[^\s:/@'\x22]{1,64}:([^\s@/'\x22]{4,128})@[A-Za-z0-9]",
+    r#"\b\w{0,32}(?:password|passwd|pwd|secret(?:_key)?|api_?key|apikey|access_?key|auth_?token|access_?token|private_?key)["']?\s{0,2}(?:=|:)\s{0,2}["']?([^\s"',;<>(){}]{8,128})"#,
+];
+static PLACES: LazyLock<(Needles, Vec<Regex>)> = LazyLock::new(|| {
+    let patterns = PATTERNS.iter().map(|pattern| regex(&format!("(?i){pattern}")));
+    (Needles::new(PATTERNS.into_iter(), true), patterns.collect())
 });
+/// The least entropy of each one's secret, in bits a character.
+const LEAST: [f64; 2] = [2.0, 3.2];
 /// What stands where a secret would, in documentation.
 const BLANKS: &[&str] = &[
     "password",
@@ -73,14 +73,15 @@ const BLANKS: &[&str] = &[
 ];
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
-    let [address, assignment] = &*PLACES;
-    for (regex, least) in [(address, 2.0), (assignment, 3.2)] {
+    let (needles, places) = &*PLACES;
+    for i in needles.announced(look.text) {
+        let (Some(regex), Some(least)) = (places.get(i), LEAST.get(i)) else { continue };
         for found in regex.captures_iter(look.text).take(HITS_MAX) {
             let Some(secret) = found.get(1) else { continue };
             let lower = secret.as_str().to_ascii_lowercase();
             let is_blank = BLANKS.iter().any(|blank| lower.contains(blank));
             let digits = lower.bytes().any(|b| b.is_ascii_digit());
-            if !is_blank && digits && entropy(secret.as_str()) >= least {
+            if !is_blank && digits && entropy(secret.as_str()) >= *least {
                 hits.push(Hit {
                     span: Span::new(secret.start(), secret.end()),
                     confidence: Confidence::percent(75),
@@ -90,4 +91,12 @@ fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
     }
     hits.sort_by_key(|hit| hit.span);
     hits.dedup_by(|next, last| next.span.start < last.span.end);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn whatever_matches_is_looked_for() {
+        super::PLACES.0.check();
+    }
 }

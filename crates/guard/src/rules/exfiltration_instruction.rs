@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use bartizan_core::{Meta, Severity, Verdict, hit, miss};
 use regex::Regex;
 
-use super::{DATA, each, indirect_instruction::widen, regex};
+use super::{DATA, each, indirect_instruction::widen, needles::Needles, regex};
 use crate::{Hit, Look, Needs, Rule};
 
 pub(super) const RULE: Rule = Rule {
@@ -37,15 +37,30 @@ pub(super) const RULE: Rule = Rule {
     inspect,
 };
 
-pub(super) static SENDS: LazyLock<Regex> = LazyLock::new(|| {
-    regex(
-        r"(?i)\b(?:send|forward|e-?mail|mail|post|upload|exfiltrate|transmit|leak|submit|deliver|copy|share|bcc|cc)\b[^\n]{0,60}?\b(?:customers?|clients?|passwords?|credentials?|secrets?|api[ _-]?keys?|tokens?|conversations?|chat\s+(?:history|log)|database|tables?|records?|confidential|personal\s+(?:data|information)|private|internal|system\s+prompt|user'?s?\s+(?:data|details|information|files?|e-?mails?|messages?)|credit\s+cards?|account\s+(?:data|details|numbers?))\b[^\n]{0,80}?\b(?:to|at|via)\b[^\n]{0,30}?(?:[\w.+-]+@[\w-]+\.[\w.]+|https?://[^\s]+)",
-    )
+const PATTERN: &str = r"\b(?:send|forward|e-?mail|mail|post|upload|exfiltrate|transmit|leak|submit|deliver|copy|share|bcc|cc)\b[^\n]{0,60}?\b(?:customers?|clients?|passwords?|credentials?|secrets?|api[ _-]?keys?|tokens?|conversations?|chat\s+(?:history|log)|database|tables?|records?|confidential|personal\s+(?:data|information)|private|internal|system\s+prompt|user'?s?\s+(?:data|details|information|files?|e-?mails?|messages?)|credit\s+cards?|account\s+(?:data|details|numbers?))\b[^\n]{0,80}?\b(?:to|at|via)\b[^\n]{0,30}?(?:[\w.+-]+@[\w-]+\.[\w.]+|https?://[^\s]+)";
+static SENDS: LazyLock<(Needles, Regex)> = LazyLock::new(|| {
+    (Needles::new(std::iter::once(PATTERN), true), regex(&format!("(?i){PATTERN}")))
 });
 
+/// Where a text asks for confidential things to be sent to an address, which holds one of
+/// two signs.
+pub(super) fn sends(text: &str, percent: u8, hits: &mut Vec<Hit>) {
+    let (needles, regex) = &*SENDS;
+    let addresses = text.contains('@') || text.contains("://");
+    if addresses && needles.announced(text).next().is_some() {
+        each(regex, text, percent, hits, |_| true);
+    }
+}
+
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
-    if look.text.contains('@') || look.text.contains("://") {
-        each(&SENDS, look.text, 75, hits, |_| true);
-        widen(look.text, hits);
+    sends(look.text, 75, hits);
+    widen(look.text, hits);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn whatever_matches_is_looked_for() {
+        super::SENDS.0.check();
     }
 }

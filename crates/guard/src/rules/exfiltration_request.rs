@@ -6,7 +6,7 @@
 
 use bartizan_core::{Meta, Severity, Verdict, hit, miss};
 
-use super::{PEOPLE, each, exfiltration_instruction::SENDS};
+use super::{PEOPLE, exfiltration_instruction::sends};
 use crate::{Hit, Look, Needs, Rule};
 
 pub(super) const RULE: Rule = Rule {
@@ -35,7 +35,5 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
-    if look.text.contains('@') || look.text.contains("://") {
-        each(&SENDS, look.text, 70, hits, |_| true);
-    }
+    sends(look.text, 70, hits);
 }

@@ -3,14 +3,12 @@
 use bartizan_core::{Confidence, Span};
 use regex::Regex;
 
-use super::{Stems, phrases, regex};
+use super::{needles::Needles, phrases, regex};
 use crate::{HITS_MAX, Hit};
 
 /// A way to say something.
 #[derive(Debug)]
 pub(super) struct Saying {
-    /// INVARIANT: whatever the pattern matches holds one of these, in any ASCII case.
-    stems: &'static [&'static str],
     pattern: String,
     /// A sentence that says it.
     #[cfg_attr(not(test), expect(dead_code, reason = "the tests of the families read it"))]
@@ -18,19 +16,14 @@ pub(super) struct Saying {
 }
 
 /// A row of a family.
-pub(super) fn saying(
-    stems: &'static [&'static str],
-    pattern: impl Into<String>,
-    sample: &'static str,
-) -> Saying {
-    Saying { stems, pattern: pattern.into(), sample }
+pub(super) fn saying(pattern: impl Into<String>, sample: &'static str) -> Saying {
+    Saying { pattern: pattern.into(), sample }
 }
 
 /// Sayings of one kind. Case does not matter in them.
 #[derive(Debug)]
 pub(super) struct Family {
-    /// Each announces a saying.
-    stems: Stems,
+    needles: Needles,
     patterns: Vec<Regex>,
     #[cfg(test)]
     sayings: Vec<Saying>,
@@ -38,10 +31,8 @@ pub(super) struct Family {
 
 impl Family {
     pub(super) fn new(sayings: Vec<Saying>) -> Self {
-        let pairs = sayings.iter().enumerate();
-        let stems = pairs.flat_map(|(i, saying)| saying.stems.iter().map(move |stem| (*stem, i)));
         Self {
-            stems: Stems::new(stems, true),
+            needles: Needles::new(sayings.iter().map(|one| one.pattern.as_str()), true),
             patterns: sayings.iter().map(|one| regex(&format!("(?i){}", one.pattern))).collect(),
             #[cfg(test)]
             sayings,
@@ -51,7 +42,7 @@ impl Family {
     /// Where something is said, but for phrases that are quoted to be talked about;
     /// in order, without overlaps.
     pub(super) fn find(&self, text: &str) -> Vec<Span> {
-        let patterns = self.stems.announced(text).into_iter().filter_map(|i| self.patterns.get(i));
+        let patterns = self.needles.announced(text).filter_map(|i| self.patterns.get(i));
         let found = patterns.flat_map(|pattern| pattern.find_iter(text).take(HITS_MAX));
         let mut spans: Vec<Span> = found.map(|m| Span::new(m.start(), m.end())).collect();
         spans.retain(|span| !phrases::is_quoted_example(text, *span));
@@ -65,13 +56,14 @@ impl Family {
         hits.extend(self.find(text).into_iter().map(|span| Hit { span, confidence }));
     }
 
-    /// Each pattern finds its sample, and its stems announce it.
+    /// Each pattern finds its sample, and what it matches is looked for.
     #[cfg(test)]
     pub(super) fn check(&self) {
+        self.needles.check();
         let mut wrong = Vec::new();
         for (i, saying) in self.sayings.iter().enumerate() {
-            if !self.stems.announced(saying.sample).contains(&i) {
-                wrong.push(format!("{:?} has no stem of {:?}", saying.sample, saying.stems));
+            if !self.needles.announced(saying.sample).any(|announced| announced == i) {
+                wrong.push(format!("{:?} does not announce {}", saying.sample, saying.pattern));
             }
             if !self.patterns[i].is_match(saying.sample) {
                 wrong.push(format!("{:?} is not like {}", saying.sample, saying.pattern));
@@ -99,10 +91,8 @@ mod tests {
 
     #[test]
     fn matches_are_joined_and_quotations_left_out() {
-        let family = Family::new(vec![
-            saying(&["drop"], "drop it", "drop it"),
-            saying(&["now"], r"it now|now\b", "now"),
-        ]);
+        let family =
+            Family::new(vec![saying("drop it", "drop it"), saying(r"it now|now\b", "now")]);
         family.check();
         assert_eq!(family.find("Drop? drop it now"), [Span::new(6, 17)]);
         assert_eq!(family.find("DROP IT"), [Span::new(0, 7)]);

@@ -9,8 +9,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use regex::Regex;
 
 use super::{
-    Stems,
     checksums::{crc32, entropy},
+    needles::Needles,
     regex,
 };
 use crate::{HITS_MAX, Hit};
@@ -613,8 +613,6 @@ pub(super) const FORMATS: &[Format] = &[
 #[cfg_attr(not(test), expect(dead_code, reason = "what samples are made of is for tests"))]
 pub(super) struct Shape {
     pub(super) name: &'static str,
-    /// INVARIANT: whatever the pattern matches holds one of these.
-    stems: &'static [&'static str],
     /// Its first group is the token.
     pattern: &'static str,
     /// What stands before a token.
@@ -628,7 +626,6 @@ pub(super) struct Shape {
 pub(super) const SHAPES: &[Shape] = &[
     Shape {
         name: "telegram-bot-token",
-        stems: &[":AA"],
         pattern: r"\b(\d{8,10}:AA[A-Za-z0-9_-]{33})(?:[^A-Za-z0-9_-]|$)",
         before: "",
         parts: &[("7301945286:AA", Base62, 33)],
@@ -636,7 +633,6 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "discord-bot-token",
-        stems: &["MT", "MD", "Mj", "Mz", "NT", "ND", "Nj", "Nz", "OD", "OT"],
         pattern: r"\b((?:M[TDjz]|N[TDjz]|O[DT])[A-Za-z0-9_-]{22,26}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38})(?:[^A-Za-z0-9_.-]|$)",
         before: "",
         parts: &[("MT", Base62, 24), (".", Base62, 6), (".", Base62, 38)],
@@ -644,7 +640,6 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "azure-storage-key",
-        stems: &["AccountKey", "accountkey", "ACCOUNTKEY"],
         pattern: r"\b(?:AccountKey|accountkey|ACCOUNTKEY)=([A-Za-z0-9+/]{86}==)",
         before: "AccountKey=",
         parts: &[("", Base62, 86), ("==", Base62, 0)],
@@ -652,7 +647,6 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "azure-client-secret",
-        stems: &["Q~"],
         pattern: r"(?:^|[^A-Za-z0-9_~.-])([A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34})(?:[^A-Za-z0-9_~.-]|$)",
         before: "",
         parts: &[("", Base62, 3), ("8Q~", Base62, 34)],
@@ -660,7 +654,6 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "mailchimp-key",
-        stems: &["-us"],
         pattern: r"\b([0-9a-f]{32}-us\d{1,2})\b",
         before: "",
         parts: &[("", Hex, 32), ("-us14", Hex, 0)],
@@ -668,7 +661,6 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "terraform-token",
-        stems: &[".atlasv1."],
         pattern: r"\b([A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{60,70})(?:[^A-Za-z0-9_-]|$)",
         before: "",
         parts: &[("", Base62, 14), (".atlasv1.", Base62, 64)],
@@ -676,7 +668,6 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "aws-secret-key",
-        stems: &["aws", "AWS", "Aws"],
         pattern: r#"\b(?:aws|AWS|Aws).{0,20}?(?i:secret|access).{0,16}?(?i:key).{0,4}?[=:]\s{0,2}["']?([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)"#,
         before: "aws_secret_access_key = ",
         parts: &[("", Base62, 40)],
@@ -684,7 +675,6 @@ pub(super) const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "airtable-token",
-        stems: &["pat"],
         pattern: r"\b(pat[A-Za-z0-9]{14}\.[0-9a-f]{64})\b",
         before: "",
         parts: &[("pat", Base62, 14), (".", Hex, 64)],
@@ -692,17 +682,15 @@ pub(super) const SHAPES: &[Shape] = &[
     },
 ];
 
-static SHAPED: LazyLock<(Stems, Vec<Regex>)> = LazyLock::new(|| {
-    let pairs = SHAPES.iter().enumerate();
-    let stems = pairs.flat_map(|(i, shape)| shape.stems.iter().map(move |stem| (*stem, i)));
-    let patterns = SHAPES.iter().map(|shape| regex(shape.pattern)).collect();
-    (Stems::new(stems, false), patterns)
+static SHAPED: LazyLock<(Needles, Vec<Regex>)> = LazyLock::new(|| {
+    let patterns = SHAPES.iter().map(|shape| shape.pattern);
+    (Needles::new(patterns.clone(), false), patterns.map(regex).collect())
 });
 
 /// The tokens that have a shape.
 pub(super) fn shaped(text: &str, hits: &mut Vec<Hit>) {
-    let (stems, patterns) = &*SHAPED;
-    for pattern in stems.announced(text).into_iter().filter_map(|i| patterns.get(i)) {
+    let (needles, patterns) = &*SHAPED;
+    for pattern in needles.announced(text).filter_map(|i| patterns.get(i)) {
         let tokens = pattern.captures_iter(text).filter_map(|found| found.get(1)).take(HITS_MAX);
         let tokens =
             tokens.filter(|token| !is_dull(token.as_str()) && entropy(token.as_str()) >= 3.0);
@@ -878,5 +866,13 @@ impl Shape {
             token.extend((0..*count).map(|_| char::from(letters[random.below(letters.len())])));
         }
         (self.before, token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn whatever_matches_is_looked_for() {
+        super::SHAPED.0.check();
     }
 }

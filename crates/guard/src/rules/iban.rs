@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use bartizan_core::{Confidence, Meta, Severity, Span, Verdict, hit, miss};
 use regex::Regex;
 
-use super::{ALL_CHANNELS, checksums::mod_97, regex};
+use super::{ALL_CHANNELS, checksums::mod_97, has_digits, regex};
 use crate::{HITS_MAX, Hit, Look, Needs, Rule};
 
 pub(super) const RULE: Rule = Rule {
@@ -122,6 +122,10 @@ const LENGTHS: &[(&str, usize)] = &[
 ];
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
+    // The check digits.
+    if !has_digits(look.text, 2, 2) {
+        return;
+    }
     for found in IBAN.find_iter(look.text).take(HITS_MAX) {
         if let Some(len) = account(found.as_str()) {
             let span = Span::new(found.start(), found.start() + len);

@@ -5,6 +5,7 @@
 // shared: family
 // shared: formats
 // shared: honest
+// shared: needles
 // shared: phrases
 
 mod canary_leak;
@@ -25,6 +26,7 @@ mod indirect_instruction;
 mod ip_address;
 mod jailbreak_persona;
 mod national_id;
+mod needles;
 mod override_instruction;
 mod payment_card;
 mod phone_number;
@@ -38,9 +40,6 @@ mod secret_token;
 mod system_prompt_overlap;
 mod us_ssn;
 
-use std::collections::{BTreeSet, VecDeque};
-
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use bartizan_core::{Confidence, Span};
 use regex::Regex;
 
@@ -85,47 +84,17 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(&pattern).expect("INVARIANT: the shipped patterns compile, as a test shows")
 }
 
-/// Short words that announce what costs more to look for, each with the index of what it
-/// announces. A table of all transitions: these are looked for in every text.
-#[derive(Debug)]
-struct Stems {
-    automaton: AhoCorasick,
-    owners: Vec<usize>,
-}
-
-impl Stems {
-    fn new<'a>(stems: impl Iterator<Item = (&'a str, usize)>, any_case: bool) -> Self {
-        let (stems, owners): (Vec<&str>, Vec<usize>) = stems.unzip();
-        let automaton = AhoCorasickBuilder::new()
-            .ascii_case_insensitive(any_case)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(stems)
-            .expect("INVARIANT: a few short words make an automaton");
-        Self { automaton, owners }
-    }
-
-    /// Every place where one stands, overlapping ones too, and what it announces.
-    fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (Span, usize)> + 'a {
-        self.automaton.find_overlapping_iter(text).filter_map(|found| {
-            let owner = self.owners.get(found.pattern().as_usize())?;
-            Some((Span::new(found.start(), found.end()), *owner))
-        })
-    }
-
-    /// What is announced, in order.
-    fn announced(&self, text: &str) -> BTreeSet<usize> {
-        self.find(text).map(|(_, owner)| owner).collect()
-    }
-}
-
-/// Whether so many digits stand somewhere within so many bytes. What a rule looks for has
-/// them; prose with a date and a price has not.
+/// Whether so many digits may stand somewhere within so many bytes. What a rule looks for
+/// has them; prose with a date and a price has not.
 fn has_digits(text: &str, count: usize, within: usize) -> bool {
-    let mut places = VecDeque::with_capacity(count);
-    text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()).any(|(at, _)| {
-        places.push_back(at);
-        let first = if places.len() >= count { places.pop_front() } else { None };
-        first.is_some_and(|first| at - first < within)
+    let digits = |bytes: &[u8]| bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    // What stands within so many bytes lies in two neighbours of so many at the most.
+    let mut before = 0;
+    text.as_bytes().chunks(within).any(|chunk| {
+        let here = digits(chunk);
+        let both = before + here;
+        before = here;
+        both >= count
     })
 }
 

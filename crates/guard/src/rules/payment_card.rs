@@ -10,7 +10,7 @@ use regex::Regex;
 use super::{
     ALL_CHANNELS,
     checksums::{digits, luhn},
-    each, regex,
+    each, has_digits, regex,
 };
 use crate::{Hit, Look, Needs, Rule};
 
@@ -46,6 +46,10 @@ pub(super) const RULE: Rule = Rule {
 static CARD: LazyLock<Regex> = LazyLock::new(|| regex(r"\b[1-6](?:[ -]?\d){11,18}\b"));
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
+    // Twelve digits, and at most a mark after each.
+    if !has_digits(look.text, 12, 24) {
+        return;
+    }
     each(&CARD, look.text, 95, hits, |seen| {
         let digits = digits(seen);
         is_written(seen) && is_issued(&digits) && luhn(&digits)

@@ -39,12 +39,23 @@ fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
     if look.text.len() < BYTES_LEAST {
         return;
     }
-    for period in 1..=PERIOD_MAX {
+    for period in (1..=PERIOD_MAX).filter(|period| shows(look.text, *period)) {
         if let Some(span) = run(look.text, period) {
             hits.push(Hit { span, confidence: Confidence::percent(80) });
             return;
         }
     }
+}
+
+/// Whether a long run may be there: it holds a whole stride, wherever it begins, and each
+/// stride's beginning is quickly seen to repeat or not.
+fn shows(text: &str, period: usize) -> bool {
+    const STRIDE: usize = BYTES_LEAST / 2;
+    text.as_bytes().chunks_exact(STRIDE).any(|stride| {
+        let later = stride.get(period..).unwrap_or_default();
+        let seen = stride.len() / 8;
+        stride.get(..seen) == later.get(..seen)
+    })
 }
 
 /// The first long run in which each byte is that of one period before.

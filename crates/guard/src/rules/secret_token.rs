@@ -2,11 +2,12 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind};
 use bartizan_core::{Confidence, Meta, Severity, Span, Verdict, hit, miss};
 
 use super::{
-    ALL_CHANNELS, Stems,
-    formats::{self, FORMATS},
+    ALL_CHANNELS,
+    formats::{self, FORMATS, Format},
 };
 use crate::{HITS_MAX, Hit, Look, Needs, Rule};
 
@@ -35,21 +36,27 @@ pub(super) const RULE: Rule = Rule {
     inspect,
 };
 
-static PREFIXES: LazyLock<Stems> = LazyLock::new(|| {
-    let formats = FORMATS.iter().enumerate();
-    let prefixes =
-        formats.flat_map(|(i, format)| format.prefixes.iter().map(move |prefix| (*prefix, i)));
-    Stems::new(prefixes, false)
+/// The prefixes of all formats, and whose each is.
+static PREFIXES: LazyLock<(AhoCorasick, Vec<&'static Format>)> = LazyLock::new(|| {
+    let all = FORMATS.iter();
+    let pairs = all.flat_map(|format| format.prefixes.iter().map(move |prefix| (prefix, format)));
+    let (prefixes, formats): (Vec<&str>, Vec<&Format>) = pairs.unzip();
+    let automaton = AhoCorasickBuilder::new()
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(prefixes)
+        .expect("INVARIANT: a few short words make an automaton");
+    (automaton, formats)
 });
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
-    for (prefix, format) in PREFIXES.find(look.text) {
-        let Some(format) = FORMATS.get(format) else { continue };
+    let (automaton, formats) = &*PREFIXES;
+    for prefix in automaton.find_overlapping_iter(look.text) {
+        let Some(format) = formats.get(prefix.pattern().as_usize()) else { continue };
         if hits.len() < HITS_MAX
-            && let Some(end) = format.token(look.text, prefix.start, prefix.end)
+            && let Some(end) = format.token(look.text, prefix.start(), prefix.end())
         {
             hits.push(Hit {
-                span: Span::new(prefix.start, end),
+                span: Span::new(prefix.start(), end),
                 confidence: Confidence::percent(95),
             });
         }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use bartizan_core::{Meta, Severity, Verdict, hit, miss};
 use regex::Regex;
 
-use super::{ALL_CHANNELS, each, regex};
+use super::{ALL_CHANNELS, each, has_digits, regex};
 use crate::{Hit, Look, Needs, Rule};
 
 pub(super) const RULE: Rule = Rule {
@@ -42,6 +42,9 @@ static SSN: LazyLock<Regex> = LazyLock::new(|| regex(r"\b\d{3}-\d{2}-\d{4}\b"));
 const VOID: &[&str] = &["078-05-1120", "219-09-9999", "123-45-6789", "987-65-4321"];
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
+    if !has_digits(look.text, 9, 11) {
+        return;
+    }
     each(&SSN, look.text, 85, hits, |seen| {
         let mut parts = seen.split('-');
         let (area, group, serial) =
