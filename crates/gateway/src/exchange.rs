@@ -9,6 +9,7 @@ use std::{
 
 use bartizan_core::{Id, Severity, Verdict};
 use bartizan_guard::{Judged, Report};
+use bartizan_ledger::Pending;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -53,8 +54,33 @@ pub(crate) struct Exchange(Option<Decided>);
 pub(crate) struct Decided {
     pub(crate) start: Start,
     pub(crate) prompt: Report,
-    /// Where the decision's entry stands in the ledger.
-    pub(crate) entry: Option<u64>,
+    entry: Entry,
+}
+
+/// The decision's entry in the ledger.
+#[derive(Debug)]
+enum Entry {
+    /// It is being written.
+    Pending(Pending),
+    /// It is durable, and stands there.
+    At(u64),
+}
+
+impl Entry {
+    async fn durable(self) -> Result<u64, Failure> {
+        match self {
+            Self::At(index) => Ok(index),
+            Self::Pending(pending) => durable(pending).await,
+        }
+    }
+}
+
+/// Waits until an entry is on the disk, and says where it stands.
+pub(crate) async fn durable(pending: Pending) -> Result<u64, Failure> {
+    let sealed = pending.await;
+    let sealed =
+        sealed.map_err(|error| refusals::internal("the ledger cannot be written", &error))?;
+    Ok(sealed.index())
 }
 
 /// How an exchange ended.
@@ -75,22 +101,36 @@ pub(crate) struct End {
 const CLIENT_GONE: u16 = 499;
 
 impl Exchange {
-    pub(crate) fn new(start: Start, prompt: Report) -> Self {
-        Self(Some(Decided { start, prompt, entry: None }))
+    /// `pending` is the decision's entry.
+    pub(crate) fn new(start: Start, prompt: Report, pending: Pending) -> Self {
+        Self(Some(Decided { start, prompt, entry: Entry::Pending(pending) }))
     }
 
-    /// Notes where the decision's entry stands, which is durable now.
-    pub(crate) fn sealed(&mut self, entry: u64) {
-        if let Some(decided) = &mut self.0 {
-            decided.entry = Some(entry);
+    /// The exchange once its decision is on the disk: what is delivered piece by piece waits
+    /// for that. Where it cannot be written, that is the end.
+    pub(crate) async fn on_record(mut self) -> Result<Self, Failure> {
+        let Some(decided) = &mut self.0 else { return Ok(self) };
+        let Entry::Pending(pending) = &mut decided.entry else { return Ok(self) };
+        let sealed = pending.await;
+        match sealed {
+            Ok(sealed) => {
+                decided.entry = Entry::At(sealed.index());
+                Ok(self)
+            }
+            Err(error) => {
+                let failure = refusals::internal("the ledger cannot be written", &error);
+                let (status, cut) = (failure.status, Some(failure.code));
+                self.finish(End { status, cut, ..End::default() }).await?;
+                Err(failure)
+            }
         }
     }
 
-    /// Records the end. The ledger's entry is durable when this returns; it is written
-    /// also when the client leaves meanwhile.
+    /// Records the end. The entries of the decision and of the end are durable when this
+    /// returns; they are written also when the client leaves meanwhile.
     ///
     /// # Errors
-    /// When the ledger cannot take the entry: then what is left must not be delivered.
+    /// When the ledger cannot take an entry: then what is left must not be delivered.
     pub(crate) async fn finish(mut self, end: End) -> Result<(), Failure> {
         let Some(decided) = self.0.take() else { return Ok(()) };
         let recorded = tokio::spawn(decided.finish(end)).await;
@@ -163,7 +203,8 @@ impl Decided {
             tokens_in: end.usage.input,
             tokens_out: end.usage.output,
         };
-        let sealed = gateway.append(decisions::ended(&subject, &outcome))?;
+        let ended = gateway.append(decisions::ended(&subject, &outcome))?;
+        let entry = entry.durable().await?;
         let judgement = Judgement::of(&prompt);
         let verdict =
             judgement.verdict.max(outcome.judgement.as_ref().map_or(Verdict::Allow, |j| j.verdict));
@@ -188,7 +229,7 @@ impl Decided {
         });
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let times = decisions::Layers::of(layers, took);
-        let mut meta = decisions::meta(&subject, &judgement, &outcome, entry, took_ms);
+        let mut meta = decisions::meta(&subject, &judgement, &outcome, Some(entry), took_ms);
         meta.insert("layers".to_owned(), json!(times));
         meta.insert("approval".to_owned(), json!(approval));
         let text = kept.map(|request| json!({"request": request, "delivered": end.delivered}));
@@ -196,9 +237,7 @@ impl Decided {
         for (judged, direction) in &findings {
             metrics.finding(&judged.code, judged.mode, direction);
         }
-        let _sealed = sealed
-            .await
-            .map_err(|error| refusals::internal("the ledger cannot be written", &error))?;
+        durable(ended).await?;
         tokio::spawn(rest(gateway, key, subject, meta, text, findings));
         Ok(())
     }

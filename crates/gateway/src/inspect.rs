@@ -22,11 +22,11 @@ use serde_json::{Value, json};
 
 use crate::{
     decisions::Judgement,
-    exchange::digest,
+    exchange::{digest, durable},
     gateway::Gateway,
     identity, intake,
     keys::Key,
-    pipeline::{Arrival, authenticate, durable, principal},
+    pipeline::{Arrival, authenticate, principal},
     protocols::{Failure, Provider},
     refusals, reply,
     routes::Route,

@@ -9,10 +9,11 @@ use bartizan_policy::{Access, Request as Ask};
 use http::{header, request::Parts as Head};
 
 use crate::{
+    exchange::durable,
     gateway::Gateway,
     intake,
     keys::Key,
-    pipeline::{Arrival, durable, principal},
+    pipeline::{Arrival, principal},
     protocols::{self, Failure},
     refusals, reply,
     upstream::Uninspected,

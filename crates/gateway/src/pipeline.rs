@@ -18,7 +18,6 @@ use axum::{
 };
 use bartizan_core::{Id, Timestamp};
 use bartizan_guard::{Context, Report, Screening};
-use bartizan_ledger::Pending;
 use bartizan_policy::{Access, Authorized, Grant, Principal, Request as Ask};
 use http::{HeaderMap, Request, request::Parts as Head};
 
@@ -376,7 +375,7 @@ async fn stop(
         &start.opaque,
         start.budget.counted(),
     ))?;
-    let exchange = on_record(Exchange::new(start, report), durable(pending).await).await?;
+    let exchange = Exchange::new(start, report, pending);
     let Start { subject, protocol, .. } = &exchange.start;
     let response = reply::failure(protocol.meta().provider, &failure, subject.id);
     let response = reply::with_verdict(response, exchange.prompt.verdict);
@@ -386,8 +385,8 @@ async fn stop(
     Ok(response)
 }
 
-/// Sends the request on while its decision is being written; nothing is
-/// delivered before that is durable.
+/// Sends the request on while its decision is being written; nothing is delivered before
+/// that is durable: a stream waits for it, and whatever comes whole for its end's entry too.
 async fn forward(
     mut start: Start,
     passage: Passage,
@@ -406,44 +405,18 @@ async fn forward(
         start.budget.counted(),
     );
     let pending = gateway.append(entry)?;
-    let exchange = Exchange::new(start, report);
+    let exchange = Exchange::new(start, report, pending);
     let Start { route, protocol, .. } = &exchange.start;
-    let (answer, entry) =
-        tokio::join!(route.pool.send(&gateway.cx, passage, protocol.meta().path), durable(pending));
-    let exchange = on_record(exchange, entry).await?;
-    match answer {
+    match route.pool.send(&gateway.cx, passage, protocol.meta().path).await {
         Err(error) => reply::failed(exchange, refusals::upstream(&error), None).await,
         Ok(answer) if answer.status != http::StatusCode::OK => {
             reply::refused_upstream(exchange, answer, context).await
         }
         Ok(answer) => match reader {
-            Some(reader) => relay::start(exchange, answer, reader, context).await,
+            Some(reader) => {
+                relay::start(exchange.on_record().await?, answer, reader, context).await
+            }
             None => reply::whole(exchange, answer, context).await,
         },
     }
-}
-
-/// The exchange whose decision is on record; where it is not, that is its end.
-async fn on_record(
-    mut exchange: Exchange,
-    entry: Result<u64, Failure>,
-) -> Result<Exchange, Failure> {
-    match entry {
-        Ok(index) => {
-            exchange.sealed(index);
-            Ok(exchange)
-        }
-        Err(failure) => {
-            let (status, cut) = (failure.status, Some(failure.code));
-            exchange.finish(End { status, cut, ..End::default() }).await?;
-            Err(failure)
-        }
-    }
-}
-
-pub(crate) async fn durable(pending: Pending) -> Result<u64, Failure> {
-    let sealed = pending
-        .await
-        .map_err(|error| refusals::internal("the ledger cannot be written", &error))?;
-    Ok(sealed.index())
 }
