@@ -3,7 +3,7 @@
 //! Source: Cutler et al., Cedar: A New Language for Expressive, Fast, Safe, and
 //! Analyzable Authorization (OOPSLA 2024), <https://www.cedarpolicy.com>.
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc};
 
 use bartizan_core::{Cx, Tenant, json};
 use cedar_policy::{ParseErrors, PolicyId, PolicySet, Schema, ValidationMode, Validator};
@@ -11,7 +11,7 @@ use miette::Diagnostic;
 
 use crate::{
     Access, Error, Principal, Request,
-    question::{Question, Types},
+    question::{Known, Question, Types},
 };
 
 const SCHEMA: &str = include_str!("cedar/bartizan.cedarschema");
@@ -29,6 +29,7 @@ pub struct Authorizer {
     schema: Schema,
     policies: PolicySet,
     types: Types,
+    known: Arc<Known>,
 }
 
 /// The proof that policies permit something. Minted by [`Authorizer::authorize`] alone.
@@ -91,7 +92,13 @@ impl Authorizer {
             return Err(Error::Invalid(problem.to_string()));
         }
         let types = Types::new().map_err(Error::Malformed)?;
-        Ok(Self { cedar: cedar_policy::Authorizer::new(), schema, policies, types })
+        Ok(Self {
+            cedar: cedar_policy::Authorizer::new(),
+            schema,
+            policies,
+            types,
+            known: Arc::default(),
+        })
     }
 
     /// Decides one request.
@@ -99,9 +106,9 @@ impl Authorizer {
     /// # Errors
     /// Says why it is denied. What cannot be evaluated is denied too.
     pub fn authorize(&self, cx: &Cx, request: &Request<'_>) -> Result<Authorized<Grant>, Denied> {
-        let question = self.types.question(cx, request, &self.schema).map_err(unclear)?;
-        let answer =
-            self.cedar.is_authorized(&question.request, &self.policies, &question.entities);
+        let Question { facts, request: asked } =
+            self.types.question(cx, request, &self.schema, &self.known).map_err(unclear)?;
+        let answer = self.cedar.is_authorized(&asked, &self.policies, &facts.entities);
         // Cedar leaves a policy out that cannot be evaluated. Were it one that
         // forbids, leaving it out would permit.
         if let Some(problem) = answer.diagnostics().errors().next() {
@@ -110,25 +117,25 @@ impl Authorizer {
         let mut policies: Vec<_> = answer.diagnostics().reason().cloned().collect();
         policies.sort_unstable();
         if answer.decision() == cedar_policy::Decision::Deny {
-            return Err(self.denied(request, &question, &policies));
+            return Err(self.denied(request, facts.action, &policies));
         }
         Ok(Authorized(Grant {
-            principal: question.principal.to_string(),
-            action: question.action,
-            resource: question.resource.to_string(),
+            principal: facts.principal.to_string(),
+            action: facts.action,
+            resource: facts.resource.to_string(),
             route: request.access.route().map(str::to_owned),
             tenant: request.tenant.clone(),
             policies: policies.iter().map(ToString::to_string).collect(),
         }))
     }
 
-    fn denied(&self, request: &Request<'_>, question: &Question, policies: &[PolicyId]) -> Denied {
+    fn denied(&self, request: &Request<'_>, action: &str, policies: &[PolicyId]) -> Denied {
         let reasons =
             policies.iter().filter_map(|id| self.policies.policy(id)?.annotation("reason"));
         let mut reason = reasons.collect::<Vec<_>>().join("; ");
         let policies: Vec<_> = policies.iter().map(ToString::to_string).collect();
         if reason.is_empty() && policies.is_empty() {
-            reason = format!("no policy lets {}", sentence(request, question.action));
+            reason = format!("no policy lets {}", sentence(request, action));
         } else if reason.is_empty() {
             reason = format!("forbidden by policy `{}`", policies.join("`, `"));
         }

@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     fmt::Display,
     str::FromStr,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use bartizan_core::{Cx, Tenant, Timestamp};
@@ -16,11 +17,72 @@ use crate::{Access, ApprovalRecord, Key, Person, Principal, Request, Role, fits}
 
 /// One request as Cedar takes it.
 pub(crate) struct Question {
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) request: CedarRequest,
+}
+
+/// Who asks for what, and what is known of both: all of a request but its circumstances.
+#[derive(Debug)]
+pub(crate) struct Facts {
     pub(crate) principal: EntityUid,
     pub(crate) action: &'static str,
     pub(crate) resource: EntityUid,
-    pub(crate) request: CedarRequest,
     pub(crate) entities: Entities,
+}
+
+/// The facts of calls by keys, which come again and again: to make them and check them
+/// against the schema takes three times as long as to decide.
+#[derive(Debug, Default)]
+pub(crate) struct Known(RwLock<HashMap<Vec<u8>, Arc<Facts>>>);
+
+impl Known {
+    /// LIMIT: calls that differ. Clients name models as they like.
+    const CALLS_MAX: usize = 1024;
+    /// LIMIT: bytes by which a call is known.
+    const BYTES_MAX: usize = 4096;
+
+    fn get(&self, call: &[u8]) -> Option<Arc<Facts>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(call).cloned()
+    }
+
+    fn keep(&self, call: Vec<u8>, facts: &Arc<Facts>) {
+        if call.len() > Self::BYTES_MAX {
+            return;
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= Self::CALLS_MAX {
+            known.clear();
+        }
+        known.insert(call, facts.clone());
+    }
+}
+
+/// Everything that the facts of a call by a key are made of; nothing for other requests.
+fn call_of(request: &Request<'_>) -> Option<Vec<u8>> {
+    let Request {
+        principal: Principal::Key(key),
+        tenant: _,
+        access: Access::Call { route, model },
+    } = request
+    else {
+        return None;
+    };
+    // Each field by its name, so that a new one is not forgotten here.
+    let Key { id, name, tenant, routes, models, expires_at, revoked } = key;
+    let mut call = vec![u8::from(*revoked), u8::from(expires_at.is_some())];
+    call.extend(expires_at.map_or(0, Timestamp::millis).to_le_bytes());
+    let mut add = |text: &str| {
+        call.extend(text.len().to_le_bytes());
+        call.extend(text.as_bytes());
+    };
+    for text in [id, name, tenant.as_str(), route, model] {
+        add(text);
+    }
+    for texts in [routes, models] {
+        add(&texts.len().to_string());
+        texts.iter().for_each(|text| add(text));
+    }
+    Some(call)
 }
 
 /// The names of the schema's types, read once.
@@ -64,17 +126,34 @@ impl Types {
         cx: &Cx,
         request: &Request<'_>,
         schema: &Schema,
+        known: &Known,
     ) -> Result<Question, String> {
+        let context = self.circumstances(cx.now(), request.tenant)?;
+        let ask = |facts: &Facts, schema| {
+            let act = uid(&self.action, facts.action);
+            CedarRequest::new(facts.principal.clone(), act, facts.resource.clone(), context, schema)
+                .map_err(text)
+        };
+        let call = call_of(request);
+        // What is known was checked against the schema when it became so.
+        if let Some(facts) = call.as_deref().and_then(|call| known.get(call)) {
+            let request = ask(&facts, None)?;
+            return Ok(Question { facts, request });
+        }
+        let facts = Arc::new(self.facts(request, schema)?);
+        let request = ask(&facts, Some(schema))?;
+        if let Some(call) = call {
+            known.keep(call, &facts);
+        }
+        Ok(Question { facts, request })
+    }
+
+    fn facts(&self, request: &Request<'_>, schema: &Schema) -> Result<Facts, String> {
         let who = self.principal(&request.principal)?;
         let (action, what) = self.resource(request)?;
         let (principal, resource) = (who.uid(), what.uid());
-        let act = uid(&self.action, action);
-        let context = self.circumstances(cx.now(), request.tenant)?;
-        let request =
-            CedarRequest::new(principal.clone(), act, resource.clone(), context, Some(schema))
-                .map_err(text)?;
         let entities = Entities::from_entities([who, what], Some(schema)).map_err(text)?;
-        Ok(Question { principal, action, resource, request, entities })
+        Ok(Facts { principal, action, resource, entities })
     }
 
     fn principal(&self, principal: &Principal<'_>) -> Result<Entity, String> {
