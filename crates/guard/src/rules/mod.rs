@@ -84,10 +84,20 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(&pattern).expect("INVARIANT: the shipped patterns compile, as a test shows")
 }
 
+/// Whether a text holds a word, whose first character is rare in prose.
+fn holds(text: &str, first: char, word: &str) -> bool {
+    let mut places = text.match_indices(first);
+    places.any(|(at, _)| text.get(at..).is_some_and(|rest| rest.starts_with(word)))
+}
+
 /// Whether so many digits may stand somewhere within so many bytes. What a rule looks for
 /// has them; prose with a date and a price has not.
 fn has_digits(text: &str, count: usize, within: usize) -> bool {
     let digits = |bytes: &[u8]| bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    // Most texts have too few of them, which is told quickest.
+    if digits(text.as_bytes()) < count {
+        return false;
+    }
     // What stands within so many bytes lies in two neighbours of so many at the most.
     let mut before = 0;
     text.as_bytes().chunks(within).any(|chunk| {
