@@ -38,6 +38,7 @@ mod proof;
 mod range;
 mod record;
 mod router;
+mod saved;
 mod take;
 mod triage;
 mod view;
@@ -64,4 +65,5 @@ pub const CLASSES: &[&Class] = &[
     &people::links::LINK,
     &people::tokens::TOKEN,
     &people::oidc::UNDERWAY,
+    &saved::FILTER,
 ];

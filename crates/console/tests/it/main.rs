@@ -15,4 +15,5 @@ mod fits;
 mod house;
 mod oidc;
 mod people;
+mod saved;
 mod triage;

@@ -177,7 +177,7 @@ pub(crate) fn csrf_of(session: &str) -> String {
 }
 
 /// An installation with one administrator, `ada`, and her browser.
-async fn first(house: &House) -> Browser<'_> {
+pub(crate) async fn first(house: &House) -> Browser<'_> {
     let link = house.admin.first_link().await.unwrap().expect("nobody is there yet");
     let mut browser = Browser::new(house);
     browser.accept(&link, "ada").await;
@@ -185,7 +185,7 @@ async fn first(house: &House) -> Browser<'_> {
 }
 
 /// A further person, signed in.
-async fn person<'a>(house: &'a House, name: &str, role: &str) -> (Browser<'a>, String) {
+pub(crate) async fn person<'a>(house: &'a House, name: &str, role: &str) -> (Browser<'a>, String) {
     let made = house.post("/api/v1/people", &json!({"name": name, "role": role})).await.ok();
     let mut browser = Browser::new(house);
     browser.accept(made["link"].as_str().unwrap(), "whatever").await;
