@@ -669,6 +669,80 @@ async fn who_is_locked_out_gets_back_in_by_a_link_and_others_out() {
 }
 
 #[tokio::test]
+async fn who_gets_back_in_leaves_nobody_else_in() {
+    let house = House::new().await;
+    first(&house).await;
+    let (mut thief, id) = person(&house, "bob", "operator").await;
+    let new = json!({"name": "t", "scopes": ["keys:read"], "expires_at": "2027-02-01T00:00:00Z"});
+    let mut secrets = Vec::new();
+    for _ in 0..3 {
+        let made = thief.api("POST", "/api/v1/account/tokens", Some(&new)).await.ok();
+        secrets.push(made["secret"].as_str().unwrap().to_owned());
+    }
+    let all = thief.api("GET", "/api/v1/account/tokens", None).await.ok();
+    let gone = all[0]["id"].as_str().unwrap();
+    thief.api("POST", &format!("/api/v1/account/tokens/{gone}/revoke"), None).await.ok();
+    let recover = format!("/api/v1/people/{id}/recover");
+    let old = house.post(&recover, &json!({})).await.ok()["link"].as_str().unwrap().to_owned();
+    let link = house.post(&recover, &json!({})).await.ok()["link"].as_str().unwrap().to_owned();
+    // Nothing changes until the link is used.
+    thief.api("GET", "/api/v1/account", None).await.ok();
+    let from = house.size();
+    let mut bob = Browser::new(&house);
+    let fields = |link: &str| {
+        let secret = path(link).split("link=").nth(1).unwrap().to_owned();
+        [secret, "bob".to_owned(), "quite another sentence".to_owned()]
+    };
+    let [secret, name, password] = fields(&link);
+    let form =
+        [("link", secret.as_str()), ("name", &name), ("password", &password), ("again", &password)];
+    assert_eq!(bob.fill(&path(&link), "/welcome", &form).await.status, 303);
+    assert_eq!(thief.api("GET", "/api/v1/account", None).await.refused().1, "signed_out");
+    for secret in &secrets {
+        let answer = house.call_as(Some(secret), "GET", "/api/v1/keys", "").await;
+        assert_eq!(answer.refused(), (401, "token_refused".to_owned()));
+    }
+    assert_eq!(thief.sign_in("bob", PASSWORD).await.status, 401);
+    assert_eq!(Browser::new(&house).get(&path(&old)).await.status, 404, "an older link");
+    // The ledger says of each what ended it, and of none twice.
+    let recorded = house.recorded(from);
+    let ended = |kind: &str| recorded.iter().filter(|(found, _)| found == kind).count();
+    assert_eq!((ended("person.recover"), ended("person.token.revoke")), (1, 2), "{recorded:?}");
+    assert!(!recorded.contains(&("person.token.revoke".to_owned(), format!("token:{gone}"))));
+    let entries = format!("{:?}", house.admin.gateway.ledger.entries(from, 10).unwrap());
+    assert!(entries.contains("the account was recovered"), "{entries}");
+    // An invitation finds nothing to end, and says nothing of it.
+    let from = house.size();
+    person(&house, "eve", "auditor").await;
+    assert!(!kinds(&house, from).contains(&"person.token.revoke".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_while_the_account_is_recovered_is_not_left_in() {
+    let house = House::new().await;
+    first(&house).await;
+    let (_, id) = person(&house, "bob", "operator").await;
+    for round in 0..4 {
+        let old = if round == 0 { PASSWORD.to_owned() } else { format!("sentence number {round}") };
+        let new = format!("sentence number {}", round + 1);
+        let link = house.post(&format!("/api/v1/people/{id}/recover"), &json!({})).await.ok();
+        let link = path(link["link"].as_str().unwrap());
+        let secret = link.split("link=").nth(1).unwrap().to_owned();
+        let (mut bob, mut thief) = (Browser::new(&house), Browser::new(&house));
+        thief.address = [198, 51, 100, 7];
+        let form =
+            [("link", secret.as_str()), ("name", "bob"), ("password", &new), ("again", &new)];
+        let (back, _) =
+            tokio::join!(bob.fill(&link, "/welcome", &form), thief.sign_in("bob", &old));
+        assert_eq!(back.status, 303, "{}", back.body);
+        bob.api("GET", "/api/v1/account", None).await.ok();
+        if thief.session().is_some() {
+            assert_eq!(thief.api("GET", "/api/v1/account", None).await.status, 401, "{round}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_answer_carries_the_headers_that_guard_it() {
     let house = House::new().await;
     let mut browser = Browser::new(&house);
