@@ -64,6 +64,9 @@ pub(super) static SAVABLE: Savable = Savable {
     read: |query, _| Ok(narrowed(&asked(query)?.0)),
 };
 
+/// Facets, and the values that they must have.
+type Wanted = Vec<(&'static str, String)>;
+
 #[derive(Template)]
 #[template(path = "findings.html")]
 struct Findings {
@@ -149,7 +152,7 @@ fn state(params: &Params) -> Result<&'static str, Failure> {
     })
 }
 
-fn filters(params: &Params) -> Result<Vec<(&'static str, String)>, Failure> {
+fn filters(params: &Params) -> Result<Wanted, Failure> {
     let mut filters = facet::filters(NAMES, params);
     filters.extend(params.get("request").map(|request| ("request", request.to_owned())));
     let state = state(params)?;
@@ -160,7 +163,7 @@ fn filters(params: &Params) -> Result<Vec<(&'static str, String)>, Failure> {
 }
 
 /// Reads the address of the list; a saved filter is read by the same.
-fn asked(query: Option<&str>) -> Result<(Params, Vec<(&'static str, String)>), Failure> {
+fn asked(query: Option<&str>) -> Result<(Params, Wanted), Failure> {
     let params = Params::of_query(query, ASKED)?;
     let filters = filters(&params)?;
     Ok((params, filters))
