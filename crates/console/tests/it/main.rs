@@ -10,6 +10,7 @@
 
 mod acts;
 mod answers;
+mod assets;
 mod entry;
 mod fits;
 mod house;
