@@ -50,7 +50,7 @@ pub use config::{OidcConfig, PeopleConfig, SecondFactor};
 pub use desk::Setting;
 pub use error::Failure;
 pub use openapi::document;
-pub use people::Setup;
+pub use people::{People, Setup};
 pub use router::{Trust, router};
 pub use triage::TRIAGE;
 

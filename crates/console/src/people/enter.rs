@@ -38,7 +38,7 @@ pub(crate) async fn sign_in(
         Err(_) => None,
     };
     let stored = account.as_ref().and_then(|account| account.secrets.password.as_deref());
-    let right = admin.people.passwords.verify(&gateway.cx, stored, password).await?;
+    let right = admin.people().passwords.verify(&gateway.cx, stored, password).await?;
     let Some(mut account) = account.filter(|account| right && account.is_active()) else {
         refused(admin, from, "sign_in_refused");
         return Err(Failure::new(
@@ -51,7 +51,7 @@ pub(crate) async fn sign_in(
     if account.secrets.totp.is_some() {
         return begin(admin, &account, Stage::Factor, from).await;
     }
-    let stage = if admin.people.factor_required() { Stage::Enrol } else { Stage::Full };
+    let stage = if admin.people().factor_required() { Stage::Enrol } else { Stage::Full };
     open(admin, &mut account, stage, from, "password").await
 }
 
@@ -209,7 +209,7 @@ pub(crate) async fn accept(
         None => Account::local(&account::name(name)?, Role::Administrator, now),
     };
     check(password, &account.facts.name)?;
-    let stored = admin.people.passwords.hash(&gateway.cx, password).await?;
+    let stored = admin.people().passwords.hash(&gateway.cx, password).await?;
     let permit = permit(admin, &account, Access::Manage(Area::Account))?;
     let (subject, name) = (account.subject(), account.facts.name.clone());
     let details = [
@@ -232,7 +232,7 @@ pub(crate) async fn accept(
     };
     let act = Act { kind, subject: &subject, details: &details };
     let mut account = permit.act(admin, act, work).await?;
-    let stage = if admin.people.factor_required() { Stage::Enrol } else { Stage::Full };
+    let stage = if admin.people().factor_required() { Stage::Enrol } else { Stage::Full };
     open(admin, &mut account, stage, from, "link").await
 }
 
@@ -283,9 +283,9 @@ pub(crate) async fn first_link(admin: &Admin) -> Result<Option<String>, Failure>
     }
     let tenant = Tenant::default();
     gateway.record(&tenant, "bartizan", "admin.person.first_link", "people", &[]).await?;
-    let holds = Duration::from_secs(admin.people.config.link_s);
+    let holds = Duration::from_secs(admin.people().config.link_s);
     let secret = links::make(&gateway.store, &gateway.cx, Purpose::First, None, holds).await?;
-    Ok(Some(admin.people.link(&secret)))
+    Ok(Some(admin.people().link(&secret)))
 }
 
 /// Whether a new password will do.

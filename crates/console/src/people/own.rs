@@ -53,7 +53,7 @@ pub(crate) async fn set_password(
     is_local(&account)?;
     enter::check(new, &account.facts.name)?;
     prove(admin, &account, old, from).await?;
-    let stored = admin.people.passwords.hash(&admin.gateway.cx, new).await?;
+    let stored = admin.people().passwords.hash(&admin.gateway.cx, new).await?;
     let subject = account.subject();
     let act = Act { kind: "person.password", subject: &subject, details: &[] };
     let work = async {
@@ -77,7 +77,7 @@ async fn prove(
     let trying =
         throttle::begin(&*limits, gateway.cx.now(), "password", &id, &from.address).await?;
     let stored = account.secrets.password.as_deref();
-    if !admin.people.passwords.verify(&gateway.cx, stored, password).await? {
+    if !admin.people().passwords.verify(&gateway.cx, stored, password).await? {
         enter::refused(admin, from, "password_refused");
         let message = "your present password is not right";
         return Err(Failure::new(StatusCode::FORBIDDEN, "password_refused", message));
@@ -159,7 +159,7 @@ pub(crate) async fn drop_factor(
     from: &Origin,
 ) -> Result<Begun, Failure> {
     let mut account = account(admin, permit).await?;
-    if admin.people.factor_required() {
+    if admin.people().factor_required() {
         return Err(Failure::invalid(
             "this installation demands a second factor (`people.second_factor`); set up another in its place",
         ));
@@ -212,7 +212,7 @@ pub(crate) async fn sessions_of(
     permit: &Permit,
 ) -> Result<Vec<sessions::Shown>, Failure> {
     let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
-    let found = sessions::of(store, cx, admin.people.lasts(), permit.person()?.id).await?;
+    let found = sessions::of(store, cx, admin.people().lasts(), permit.person()?.id).await?;
     Ok(found.iter().map(|(id, session)| session.shown(*id, permit.session())).collect())
 }
 

@@ -5,7 +5,8 @@ use axum::{
     extract::ConnectInfo,
     http::{Request, header},
 };
-use bartizan_console::Trust;
+use bartizan_console::{OidcConfig, People, PeopleConfig, SecondFactor, Setup, Trust};
+use bartizan_net::{Client, Settings};
 use ring::hmac;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -412,6 +413,59 @@ async fn a_session_ends_idle_at_its_end_and_when_someone_ends_it() {
     assert_eq!((out.status, ada.session()), (303, None));
     ada.cookies.push(("bartizan_session".to_owned(), kept));
     assert_eq!(ada.api("GET", "/api/v1/account", None).await.refused().1, "signed_out");
+}
+
+#[tokio::test]
+async fn people_are_configured_anew_while_they_are_signed_in() {
+    let house = House::new().await;
+    let mut ada = first(&house).await;
+    let with = |config: PeopleConfig| {
+        let client = Client::new(&Settings::default()).unwrap();
+        People::new(Setup { config, url: "http://console.test".to_owned(), client })
+    };
+    assert!(!ada.get("/sign-in").await.body.contains("Example"));
+    let oidc = OidcConfig {
+        issuer: "https://login.example".to_owned(),
+        client_id: "bartizan".to_owned(),
+        label: "Example".to_owned(),
+        role_default: Some(bartizan_policy::Role::Auditor),
+        ..OidcConfig::default()
+    };
+    // What is wrong is refused, and changes nothing.
+    let poor = OidcConfig { client_id: String::new(), ..oidc.clone() };
+    let refused = with(PeopleConfig { oidc: Some(poor), ..PeopleConfig::default() });
+    assert!(refused.unwrap_err().message.contains("`client_id` is missing"));
+    let new = PeopleConfig {
+        second_factor: SecondFactor::Required,
+        session_idle_s: 60,
+        link_s: 30,
+        oidc: Some(oidc),
+        ..PeopleConfig::default()
+    };
+    house.admin.set_people(with(new).unwrap());
+    let out = Browser::new(&house).get("/sign-in").await;
+    assert!(out.body.contains("Example"), "{}", out.body);
+    // Who is in stays in, within the new bounds; who comes is asked for a second factor.
+    ada.api("GET", "/api/v1/account", None).await.ok();
+    let page = ada.get("/account").await;
+    assert!(!page.body.contains("/account/factor/drop"), "{}", page.body);
+    let mut other = Browser::new(&house);
+    other.sign_in("ada", PASSWORD).await;
+    assert_eq!(other.get("/account").await.headers["location"], "/sign-in/enrol");
+    house.clock.advance_ms(61_000);
+    assert_eq!(ada.api("GET", "/api/v1/account", None).await.refused().1, "signed_out");
+    let made = house.post("/api/v1/people", &json!({"name": "bob", "role": "auditor"})).await.ok();
+    house.clock.advance_ms(31_000);
+    let late = Browser::new(&house).get(&path(made["link"].as_str().unwrap())).await;
+    assert_eq!(late.status, 404, "{}", late.body);
+    // Another address: links begin with it, and cookies are bound to it.
+    let url = Some("https://bartizan.example".to_owned());
+    house.admin.set_people(with(PeopleConfig { url, ..PeopleConfig::default() }).unwrap());
+    let made = house.post("/api/v1/people", &json!({"name": "eve", "role": "auditor"})).await.ok();
+    let link = made["link"].as_str().unwrap();
+    assert!(link.starts_with("https://bartizan.example/welcome?link=bzl_"), "{link}");
+    let page = Browser::new(&house).send("GET", "/sign-in", None, &[]).await;
+    assert!(!page.body.contains("Example") && page.status == 200, "{}", page.body);
 }
 
 #[tokio::test]
