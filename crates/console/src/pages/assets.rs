@@ -240,7 +240,14 @@ async fn inventory(admin: &Admin, permit: &Permit, newest: &[Record]) -> Result<
                 kind: "endpoint",
                 icon: "health",
                 state: state(health::condition(&one.condition)),
-                about: format!("of route {}; {} run there now", route.name, one.running),
+                about: match one.running {
+                    0 => format!("of route {}", route.name),
+                    n => format!(
+                        "of route {}; {} now",
+                        route.name,
+                        requests(u64::try_from(n).unwrap_or(0))
+                    ),
+                },
                 href: "/health".to_owned(),
                 seen: known.seen("target", &id).await?,
                 requests: String::new(),
