@@ -1,7 +1,7 @@
 // Fifty findings by keyboard alone: walked, some assigned, all resolved, one taken back; and
 // the ways about: palette, help, `g` and a letter, detail after detail.
 
-import { browser, must, signIn, url, verdict, watched, until } from "./lib.mjs";
+import { browser, must, save, signIn, url, verdict, watched, until } from "./lib.mjs";
 
 const problems = [];
 await signIn();
@@ -32,6 +32,19 @@ await browser({ viewport: { width: 1280, height: 860 } }, async (context) => {
   const first = await page.textContent("#palette li[aria-selected=true] span");
   must(first === "Ledger", `the palette offers ${first}`);
   await keys("Escape");
+
+  // A saved filter is where the palette leads.
+  await save(page, "/traffic?range=7d&verdict=block", "Weekly look");
+  await ready();
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("weekly");
+  await page.waitForSelector("#palette li:has-text('Weekly look')");
+  await keys("Enter");
+  await page.waitForURL("**/traffic?verdict=block&range=7d");
+  await ready();
+  await keys("g", "f");
+  await page.waitForURL("**/findings");
+  await ready();
 
   // Five are given to oneself.
   const start = Date.now();

@@ -82,6 +82,18 @@ export async function signIn() {
   });
 }
 
+/** Saves what narrows a page now under a name, by its form; says how that was answered.
+ * @param {import("playwright-core").Page} page
+ * @param {string} path
+ * @param {string} name */
+export async function save(page, path, name) {
+  await page.goto(url(path));
+  if (!(await page.isVisible("#saved-name"))) await page.click(".saved summary");
+  await page.fill("#saved-name", name);
+  const [answer] = await Promise.all([page.waitForNavigation(), page.click(".saved .keep button")]);
+  return answer.status();
+}
+
 /** Every page of the navigation, and one of each that stands below a list. */
 export async function places(page) {
   await page.goto(url("/"));

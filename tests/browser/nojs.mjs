@@ -1,6 +1,6 @@
 // Without JavaScript: every page is read, and every act is done by links and forms.
 
-import { ask, browser, given, must, places, signIn, url, verdict } from "./lib.mjs";
+import { ask, browser, given, must, places, save, signIn, url, verdict } from "./lib.mjs";
 
 const problems = [];
 await signIn();
@@ -29,6 +29,16 @@ await browser({ javaScriptEnabled: false, viewport: { width: 1280, height: 860 }
   await page.locator(".facets a", { hasText: "block" }).first().click();
   must(page.url().includes("verdict=block"), "the facet does not narrow");
   must((await page.locator("main tr[data-id]").count()) > 0, "no blocked request is shown");
+  // It is saved under a name, found by search, and deleted.
+  await save(page, page.url(), "Blocked today");
+  await says("The filter is saved");
+  await page.goto(url("/search?q=blocked%20to"));
+  await page.click("main a.rowlink");
+  must(page.url().endsWith("/traffic?verdict=block&range=24h"), `the saved filter leads to ${page.url()}`);
+  must((await page.locator(".saved a[aria-current=true]").textContent()) === "Blocked today", "the saved filter is not marked");
+  await page.click("button[aria-label='Delete the saved filter Blocked today']");
+  await says("The filter is deleted");
+  must((await page.locator(".saved li").count()) === 0, "the saved filter is still there");
   // A bar of the histogram narrows to its time.
   await page.goto(url("/traffic?range=24h"));
   const bar = await page.locator("svg.plot a:has(rect.f-block)").first().getAttribute("href");

@@ -2,7 +2,7 @@
 // the policy, nothing that sticks out sideways. `BARTIZAN_SHOTS=DIR` keeps a picture of each.
 
 import { mkdirSync } from "node:fs";
-import { axe, browser, places, signIn, url, verdict, watched } from "./lib.mjs";
+import { axe, browser, places, save, signIn, url, verdict, watched } from "./lib.mjs";
 
 const shots = process.env.BARTIZAN_SHOTS;
 const only = process.env.BARTIZAN_ONLY;
@@ -10,7 +10,13 @@ const problems = [];
 let looked = 0;
 await signIn();
 if (shots) mkdirSync(shots, { recursive: true });
-let walk = await browser({}, async (context) => places(await context.newPage()));
+let walk = await browser({}, async (context) => {
+  const page = await context.newPage();
+  await save(page, "/traffic?verdict=block&range=7d", "Blocked this week");
+  await save(page, "/traffic?model=other-model", "A name as long as one may be, which is sixty-four characters, all");
+  await save(page, "/findings?state=any&severity=high", "High, whatever became of it");
+  return [...await places(page), "/traffic?verdict=block&range=7d"];
+});
 if (only) walk = walk.filter((path) => only.split(",").includes(path));
 for (const scheme of ["light", "dark"]) {
   for (const width of [1280, 390]) {

@@ -1,7 +1,7 @@
 // Texts that would run if they were not shown as texts, in every field that a person, a
 // prompt, a model or a log can fill: nothing runs, nothing is loaded, nothing is marked up.
 
-import { browser, given, places, signIn, url, verdict, watched } from "./lib.mjs";
+import { browser, given, places, save, signIn, url, verdict, watched } from "./lib.mjs";
 
 const problems = [];
 await signIn();
@@ -21,6 +21,10 @@ async function fill(context) {
     await page.fill("#note", text);
     await page.click("button[value=note]");
     await page.waitForSelector(".toast");
+    for (const filter of [`/traffic?model=${encodeURIComponent(text)}`, `/findings?assignee=${encodeURIComponent(text)}`]) {
+      const status = await save(page, filter, [...text].slice(0, 64).join(""));
+      if (status >= 400) problems.push(`saving a filter ${text} is answered with ${status}`);
+    }
   }
   // Assignees that no form offers.
   const csrf = await page.getAttribute("input[name=csrf]", "value");

@@ -270,6 +270,9 @@ fn everything_that_makes_no_sense_is_told_at_once_and_nothing_is_made() {
     // Not told by the schema, nor by looking at single keys.
     home.configure(NOWHERE, "key_env = \"NO_SUCH_VARIABLE\"\n");
     ends(&home, 2, &["serve"]);
+    home.configure(NOWHERE, "[people.oidc]\nissuer = \"https://login.example\"\n");
+    let (_, said) = ends(&home, 2, &["serve"]);
+    assert!(said.contains("`people.oidc`: `client_id` is missing"), "{said}");
     assert!(!home.data().exists(), "a first start that failed made something");
 }
 

@@ -54,6 +54,42 @@ fn sighup_reloads_whole_or_not_at_all() {
     }
 }
 
+#[test]
+fn people_are_configured_anew_on_sighup_whole_or_not_at_all() {
+    let (one, two) = (Model::saying("one"), Model::saying("two"));
+    let home = Home::new(&one.url(), "");
+    let key = home.key("k");
+    let server = home.serve();
+    let sign_in = || common::get(home.admin_port, "/sign-in", &[]).unwrap().text();
+    assert!(!sign_in().contains("Example"), "{}", sign_in());
+    let oidc = |more: &str| {
+        format!(
+            "[people.oidc]\nissuer = \"https://login.example\"\nclient_id = \"b\"\nlabel = \"Example\"\n{more}"
+        )
+    };
+    let until = Instant::now() + Duration::from_secs(10);
+    let wait = |says: &str| {
+        while !home.log().contains(says) {
+            assert!(Instant::now() < until, "expected `{says}`: {}", home.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    // Nobody could get in by it: neither that nor the other model is taken.
+    home.configure(&two.url(), &oidc(""));
+    server.signal("-HUP");
+    wait("neither `roles` nor `role_default` is set");
+    assert!(!sign_in().contains("Example"), "a wrong configuration took effect");
+    assert!(server.chat(&key, "hi").text().contains("one"), "half of a configuration took effect");
+    home.configure(&two.url(), &oidc("role_default = \"auditor\"\n"));
+    server.signal("-HUP");
+    while !sign_in().contains("Example") {
+        assert!(Instant::now() < until, "it never took effect: {}", home.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(server.chat(&key, "hi").text().contains("two"));
+    assert!(!home.log().contains("count from the next start on"), "{}", home.log());
+}
+
 /// Writes a fresh self-signed certificate for this machine over the last one.
 fn certify(home: &Home) {
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();

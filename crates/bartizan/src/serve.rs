@@ -174,7 +174,9 @@ impl Running {
         let (data, admin) = (Tls::default(), Tls::default());
         data.load(config.data.tls.as_ref())?;
         admin.load(config.admin.tls.as_ref())?;
+        let people = self.house.people(config)?;
         self.house.admin.gateway.reload(config.gateway())?;
+        self.house.admin.set_people(people);
         self.data_tls.load(config.data.tls.as_ref())?;
         self.admin_tls.load(config.admin.tls.as_ref())?;
         self.house.admin.set_settings(loaded.settings());

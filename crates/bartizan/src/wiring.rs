@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use bartizan_console::{Admin, Secret};
+use bartizan_console::{Admin, People, Secret};
 use bartizan_core::Cx;
 use bartizan_gateway::{Gateway, Parts, routes::Live};
 use bartizan_guard::Guard;
@@ -34,6 +34,8 @@ pub(crate) struct House {
     /// The one-time link to make the first account, while there is none.
     pub(crate) first_link: Option<String>,
     client: Client,
+    /// Where administration is reached, once it listens.
+    reached: String,
     /// The ledger's name in the database's memory.
     pub(crate) log: [u8; 32],
     // Given up last, when everything else is closed.
@@ -68,8 +70,10 @@ impl House {
         let (cx, guard) = (cx.clone(), Arc::new(Guard::new()));
         let parts = Parts { cx, store, ledger, guard, client: client.clone(), authorizer };
         let gateway = Gateway::new(parts, config.gateway())?;
-        let admin = Admin::new(gateway, config.console(&config.admin.listen, client.clone()))?;
-        Ok(Self { admin, recovery, token: None, first_link: None, client, log, _lock: lock })
+        let reached = config.admin.listen.clone();
+        let admin = Admin::new(gateway, config.console(&reached, client.clone()))?;
+        let (token, first_link) = (None, None);
+        Ok(Self { admin, recovery, token, first_link, client, reached, log, _lock: lock })
     }
 
     /// Makes what only a server needs, which listens at `admin`: the token, and the link
@@ -84,11 +88,19 @@ impl House {
         if reached.ip().is_unspecified() {
             reached.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
-        let setup = config.console(&reached.to_string(), self.client.clone());
-        self.admin = Admin::new(self.admin.gateway.clone(), setup)?;
+        self.reached = reached.to_string();
+        self.admin.set_people(self.people(config)?);
         self.token = self.admin.ensure_token().await?;
         self.first_link = self.admin.first_link().await?;
         Ok(())
+    }
+
+    /// People as this configuration has them, where administration listens now.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub(crate) fn people(&self, config: &Config) -> anyhow::Result<People> {
+        Ok(People::new(config.console(&self.reached, self.client.clone()))?)
     }
 
     /// Lets the database remember how far the ledger is.
@@ -118,6 +130,7 @@ impl House {
 pub(crate) fn try_out(config: &Config) -> anyhow::Result<()> {
     let (client, _) = outward(config)?;
     Live::new(config.gateway(), &client)?;
+    People::new(config.console(&config.admin.listen, client))?;
     Ok(())
 }
 

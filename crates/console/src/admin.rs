@@ -1,6 +1,9 @@
 //! The administrator's token: made at the first start, shown once, stored hashed.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use bartizan_core::{Id, Tenant};
 use bartizan_gateway::Gateway;
@@ -41,14 +44,28 @@ impl fmt::Debug for Secret {
 pub struct Admin {
     pub gateway: Arc<Gateway>,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) people: Arc<People>,
+    /// Shared by all clones, so that a reload counts for each.
+    people: Arc<RwLock<Arc<People>>>,
 }
 
 impl Admin {
     /// # Errors
     /// Says what is wrong with the configuration of people.
     pub fn new(gateway: Arc<Gateway>, setup: Setup) -> Result<Self, Failure> {
-        Ok(Self { gateway, desk: Arc::default(), people: Arc::new(People::new(setup)?) })
+        let people = Arc::new(RwLock::new(Arc::new(People::new(setup)?)));
+        Ok(Self { gateway, desk: Arc::default(), people })
+    }
+
+    /// People as they are configured now. What goes on over a reload keeps what it began with.
+    pub(crate) fn people(&self) -> Arc<People> {
+        self.people.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another configuration of people in force. Who is signed in stays so, as far as
+    /// the new bounds of sessions let it be.
+    pub fn set_people(&self, people: People) {
+        let mut now = self.people.write().unwrap_or_else(PoisonError::into_inner);
+        *now = Arc::new(people.after(&now));
     }
 
     /// Tells the pages the configuration in force, at the start and after each reload.

@@ -138,7 +138,7 @@ async fn signed_in(
 ) -> Result<Option<((Id, Session), Account)>, Failure> {
     let Some(token) = token else { return Ok(None) };
     let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
-    let Some(session) = sessions::find(store, cx, admin.people.lasts(), token).await? else {
+    let Some(session) = sessions::find(store, cx, admin.people().lasts(), token).await? else {
         return Ok(None);
     };
     let account = account::find(store, session.1.person).await?;
@@ -179,7 +179,8 @@ fn same_site(admin: &Admin, headers: &HeaderMap, uri: &Uri) -> Result<(), Failur
     let Some(origin) = text("origin") else { return Ok(()) };
     let authority = origin.split_once("://").map(|(_, authority)| authority);
     let host = text("host").or_else(|| uri.authority().map(|authority| authority.as_str()));
-    let known = admin.people.url.split_once("://").map(|(_, authority)| authority);
+    let people = admin.people();
+    let known = people.url.split_once("://").map(|(_, authority)| authority);
     match authority {
         Some(authority) if host == Some(authority) || known == Some(authority) => Ok(()),
         _ => Err(foreign()),
@@ -360,7 +361,7 @@ pub(crate) enum Cookie {
 
 /// With `__Host-`, browsers take it from us alone, and by TLS alone.
 pub(crate) fn cookie_name(admin: &Admin, cookie: Cookie) -> &'static str {
-    match (cookie, admin.people.secure()) {
+    match (cookie, admin.people().secure()) {
         (Cookie::Session, true) => "__Host-bartizan",
         (Cookie::Session, false) => "bartizan_session",
         (Cookie::Form, true) => "__Host-bartizan-form",
@@ -388,7 +389,7 @@ pub(crate) fn set_cookie(
     value: &str,
     seconds: Option<u64>,
 ) {
-    let secure = if admin.people.secure() { "; Secure" } else { "" };
+    let secure = if admin.people().secure() { "; Secure" } else { "" };
     let age = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}");
     if let Ok(value) = HeaderValue::from_str(&text) {
@@ -406,7 +407,7 @@ pub(crate) fn enter_with(admin: &Admin, begun: &Begun, to: &str) -> Response {
 /// Gives the browser a session that was just begun.
 pub(crate) fn carry(admin: &Admin, begun: &Begun, response: &mut Response) {
     let name = cookie_name(admin, Cookie::Session);
-    let seconds = admin.people.config.session_max_s;
+    let seconds = admin.people().config.session_max_s;
     set_cookie(admin, response, name, &begun.token, Some(seconds));
 }
 

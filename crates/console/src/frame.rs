@@ -10,7 +10,7 @@ use crate::{
     Failure, charts, files,
     html::Html,
     pages::{self, Page, Section},
-    params::Params,
+    params::{Params, SAID},
     view,
     visitor::Visitor,
 };
@@ -173,6 +173,8 @@ fn toast(uri: &Uri) -> Option<Toast> {
         "denied" => "Denied".to_owned(),
         "revoked" => "The key is revoked".to_owned(),
         "saved" => "Saved".to_owned(),
+        "kept" => "The filter is saved".to_owned(),
+        "deleted" => "The filter is deleted".to_owned(),
         _ => return None,
     };
     let undo = params.get("undo").and_then(|id| id.parse::<bartizan_core::Id>().ok());
@@ -180,7 +182,7 @@ fn toast(uri: &Uri) -> Option<Toast> {
 }
 
 fn only_said(query: &str) -> String {
-    let said = |pair: &&str| ["done=", "n=", "undo="].iter().any(|name| pair.starts_with(name));
+    let said = |pair: &&str| pair.split_once('=').is_some_and(|(name, _)| SAID.contains(&name));
     query.split('&').filter(said).collect::<Vec<_>>().join("&")
 }
 

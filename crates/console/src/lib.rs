@@ -38,6 +38,7 @@ mod proof;
 mod range;
 mod record;
 mod router;
+mod saved;
 mod take;
 mod triage;
 mod view;
@@ -49,7 +50,7 @@ pub use config::{OidcConfig, PeopleConfig, SecondFactor};
 pub use desk::Setting;
 pub use error::Failure;
 pub use openapi::document;
-pub use people::Setup;
+pub use people::{People, Setup};
 pub use router::{Trust, router};
 pub use triage::TRIAGE;
 
@@ -64,4 +65,5 @@ pub const CLASSES: &[&Class] = &[
     &people::links::LINK,
     &people::tokens::TOKEN,
     &people::oidc::UNDERWAY,
+    &saved::FILTER,
 ];

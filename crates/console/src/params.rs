@@ -14,6 +14,9 @@ const FORM_BYTES_MAX: usize = 256 * 1024;
 /// LIMIT: fields of a form or an address.
 const FIELDS_MAX: usize = 2048;
 
+/// What an address says was done just now: what, to how many, and by which act.
+pub(crate) const SAID: [&str; 3] = ["done", "n", "undo"];
+
 /// Names and values, in their order; a name may stand more than once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Params(Vec<(String, String)>);
@@ -26,11 +29,10 @@ impl Params {
     pub(crate) fn of_query(query: Option<&str>, names: &[&str]) -> Result<Self, Failure> {
         let params = Self::read(query.unwrap_or_default().as_bytes())?;
         // What was done just now is said on every page.
-        let said = ["done", "n", "undo"];
         match params
             .0
             .iter()
-            .find(|(name, _)| !names.contains(&name.as_str()) && !said.contains(&name.as_str()))
+            .find(|(name, _)| !names.contains(&name.as_str()) && !SAID.contains(&name.as_str()))
         {
             None => Ok(params),
             Some((name, _)) => {
@@ -119,8 +121,8 @@ impl Params {
     }
 
     pub(crate) fn without(&self, name: &str) -> Self {
-        let gone = [name, "after", "done", "n", "undo"];
-        Self(self.0.iter().filter(|(known, _)| !gone.contains(&known.as_str())).cloned().collect())
+        let gone = |known: &str| known == name || known == "after" || SAID.contains(&known);
+        Self(self.0.iter().filter(|(known, _)| !gone(known)).cloned().collect())
     }
 
     /// As it stands in an address: with the question mark, or nothing.
@@ -146,6 +148,17 @@ pub(crate) fn back(text: Option<&str>) -> String {
     let plain =
         ours.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'));
     plain.map_or_else(|| "/".to_owned(), |text| json::clip(text, 2048).to_owned())
+}
+
+/// An address of ours that says what was done, in place of what was done before.
+pub(crate) fn said(to: &str, words: &[(&str, &str)]) -> String {
+    let (path, query) = to.split_once('?').unwrap_or((to, ""));
+    let before = |pair: &&str| {
+        pair.split_once('=').is_none_or(|(name, _)| !SAID.contains(&name)) && !pair.is_empty()
+    };
+    let mut pairs: Vec<String> = query.split('&').filter(before).map(str::to_owned).collect();
+    pairs.extend(words.iter().map(|(name, value)| format!("{name}={value}")));
+    format!("{path}?{}", pairs.join("&"))
 }
 
 impl<S: Send + Sync> FromRequest<S> for Params {
@@ -184,6 +197,16 @@ mod tests {
     fn a_filter_that_is_not_known_is_refused() {
         let refused = Params::of_query(Some("verdikt=block"), &["verdict"]).expect_err("unknown");
         assert_eq!(refused.message, "this page takes no `verdikt`: it takes `verdict`");
+    }
+
+    #[test]
+    fn what_was_done_before_is_not_said_again() {
+        let to = "/findings?state=open&done=assigned&n=2&undo=x";
+        assert_eq!(
+            said(to, &[("done", "resolved"), ("n", "3"), ("undo", "b")]),
+            "/findings?state=open&done=resolved&n=3&undo=b"
+        );
+        assert_eq!(said("/findings", &[("done", "undone")]), "/findings?done=undone");
     }
 
     #[test]

@@ -97,7 +97,7 @@ fn for_browsers(admin: &Admin) -> Router<Admin> {
 /// Names the request, and gives failures their form.
 async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let (cx, secure) = (&admin.gateway.cx, admin.people.secure());
+    let (cx, secure) = (&admin.gateway.cx, admin.people().secure());
     let id = Id::new(cx).to_string();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let page = door::wants_page(request.headers()) && !path.starts_with("/api/");

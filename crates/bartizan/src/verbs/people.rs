@@ -42,7 +42,8 @@ pub(crate) enum Verb {
     },
     /// Make a one-time link with which a person sets another password and second factor.
     ///
-    /// Nothing changes until the link is used.
+    /// Nothing changes until the link is used; then every session of the person ends, and
+    /// every API token is revoked.
     Recover {
         /// The person's name or id, as `list` shows it.
         who: String,

@@ -18,6 +18,7 @@ use crate::{
         tokens::{self, NewToken},
     },
     permit::Permit,
+    saved::{self, NewFilter},
     take::{Of, Taken},
     visitor::Preferences,
 };
@@ -91,6 +92,33 @@ pub(super) const REVOKE: Endpoint = Endpoint {
     serve: || post(revoke_token),
 };
 
+pub(super) const FILTERS: Endpoint = Endpoint {
+    path: "/api/v1/account/filters",
+    operations: &[
+        Operation::get::<Vec<saved::Shown>>(
+            "account.filters",
+            "List your saved filters, by page and name",
+            Area::Account,
+        ),
+        Operation::post::<saved::Shown>(
+            "account.filters.save",
+            "Save a filter of a page under a name; at most 32",
+            Area::Account,
+        )
+        .takes::<NewFilter>(),
+    ],
+    serve: || get(list_filters).post(save_filter),
+};
+pub(super) const DELETE_FILTER: Endpoint = Endpoint {
+    path: "/api/v1/account/filters/{id}/delete",
+    operations: &[Operation::post::<saved::Shown>(
+        "account.filters.delete",
+        "Delete a saved filter of yours",
+        Area::Account,
+    )],
+    serve: || post(delete_filter),
+};
+
 /// A token that was just made.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Made {
@@ -154,4 +182,27 @@ async fn revoke_token(
     Of(id): Of,
 ) -> Result<Json<tokens::Shown>, Failure> {
     Ok(Json(own::revoke_token(&admin, &permit, id).await?))
+}
+
+async fn list_filters(
+    State(admin): State<Admin>,
+    permit: Permit,
+) -> Result<Json<Vec<saved::Shown>>, Failure> {
+    Ok(Json(saved::of(&admin, &permit).await?))
+}
+
+async fn save_filter(
+    State(admin): State<Admin>,
+    permit: Permit,
+    Taken(new): Taken<NewFilter>,
+) -> Result<Json<saved::Shown>, Failure> {
+    Ok(Json(saved::save(&admin, &permit, &new).await?))
+}
+
+async fn delete_filter(
+    State(admin): State<Admin>,
+    permit: Permit,
+    Of(id): Of,
+) -> Result<Json<saved::Shown>, Failure> {
+    Ok(Json(saved::delete(&admin, &permit, id).await?))
 }

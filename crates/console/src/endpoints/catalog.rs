@@ -48,4 +48,6 @@ pub(crate) const ALL: &[&Endpoint] = &[
     &account::END_SESSION,
     &account::TOKENS,
     &account::REVOKE,
+    &account::FILTERS,
+    &account::DELETE_FILTER,
 ];

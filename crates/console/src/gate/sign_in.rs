@@ -60,7 +60,8 @@ pub(super) fn form(
     status: StatusCode,
     problem: Option<String>,
 ) -> Result<Response, Failure> {
-    let provider = admin.people.config.oidc.as_ref().map(|oidc| oidc.label.as_str());
+    let people = admin.people();
+    let provider = people.config.oidc.as_ref().map(|oidc| oidc.label.as_str());
     page(status, &SignIn { csrf: &caller.csrf, to, name, problem, provider })
 }
 

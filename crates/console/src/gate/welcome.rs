@@ -65,7 +65,7 @@ fn form(
         }
         Purpose::Recover => (
             "Get back in",
-            "Choose another password. Your second factor and recovery codes are void from then on, and every session of yours ends.",
+            "Choose another password. Your second factor, recovery codes and API tokens are void from then on, and every session of yours ends.",
         ),
     };
     let (name, fixed) = welcome.name.as_deref().map_or((name, false), |name| (name, true));

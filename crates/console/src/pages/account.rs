@@ -94,7 +94,7 @@ async fn shown(admin: &Admin, visitor: &Visitor, uri: &Uri, said: Option<Said>) 
         f: Frame::new(visitor, &PAGE, uri),
         local: me.origin == account::Origin::Local,
         me,
-        required: admin.people.factor_required(),
+        required: admin.people().factor_required(),
         recovery_left: own::recovery_left(admin, permit).await?,
         said,
         sessions: own::sessions_of(admin, permit).await?,

@@ -1,13 +1,20 @@
-//! Assets: the applications, routes, models and endpoints that were seen at work.
+//! Assets: the applications, routes, models and endpoints that were seen at work, how each
+//! does, and what it did of late.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use askama::Template;
 use axum::{extract::State, http::Uri, routing::get};
-use bartizan_core::{Id, Tenant};
-use bartizan_gateway::{Gateway, decisions::DECISION};
-use bartizan_policy::Area;
-use bartizan_store::{Counting, PAGE_RECORDS_MAX, Query};
+use bartizan_core::{Id, Tenant, Timestamp};
+use bartizan_gateway::{
+    Gateway,
+    decisions::{DECISION, FINDING},
+};
+use bartizan_policy::{Access, Area};
+use bartizan_store::{Class, Counting, PAGE_RECORDS_MAX, Query, Record, Step};
 
 use super::{Page, Section, health, keys};
 use crate::{
@@ -17,12 +24,20 @@ use crate::{
     frame::{Answer, Frame, page},
     html::Html,
     params::Params,
+    permit::Permit,
     record::Meta,
+    view,
     visitor::Visitor,
 };
 
 /// LIMIT: nodes of one layer of the graph; the list has all.
 const NODES_MAX: usize = 12;
+/// LIMIT: values of a kind that are counted, the most frequent.
+const VALUES_MAX: u16 = 500;
+/// LIMIT: assets whose last request is looked for beyond the newest requests, each by itself.
+const LOOKS_MAX: usize = 64;
+/// What "of late" is.
+const LATE: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) static PAGE: Page = Page {
     path: "/assets",
@@ -44,22 +59,28 @@ struct Assets {
     rows: Vec<Row>,
 }
 
+/// An asset.
 struct Row {
     kind: &'static str,
     icon: &'static str,
     key: String,
     name: String,
+    state: Html,
     about: String,
     href: String,
-    count: String,
+    seen: Option<Timestamp>,
+    requests: String,
+    findings: String,
 }
 
 async fn show(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer {
     Params::of_query(uri.query(), &[])?;
-    let tenant = visitor.permit.tenant();
-    let names = keys::names(&admin, &visitor.permit).await?;
-    let (graph, graph_of) = graph(&admin, tenant, &names).await?;
-    let rows = inventory(&admin, tenant, &names).await?;
+    let permit = &visitor.permit;
+    let names = keys::names(&admin, permit).await?;
+    let query = Query { limit: PAGE_RECORDS_MAX, sealed: false, ..Query::new(&DECISION) };
+    let newest = admin.gateway.store.list(permit.tenant(), &query).await?.records;
+    let (graph, graph_of) = graph(&admin, &newest, &names);
+    let rows = inventory(&admin, permit, &newest).await?;
     page(&Assets {
         f: Frame::new(&visitor, &PAGE, &uri),
         empty: rows.is_empty(),
@@ -69,66 +90,196 @@ async fn show(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     })
 }
 
-async fn inventory(
-    admin: &Admin,
-    tenant: &Tenant,
-    names: &[(Id, String)],
-) -> Result<Vec<Row>, Failure> {
-    let counting =
-        Counting { by: vec!["key", "route", "model"], values_max: 500, ..Counting::new(&DECISION) };
-    let counts = admin.gateway.store.count(tenant, &counting).await?;
-    let of = |facet: &str| {
-        let found = counts.facets.iter().find(|counted| counted.facet == facet);
-        found.map(|counted| counted.values.clone()).unwrap_or_default()
-    };
-    let count = |facet: &str, value: &str| {
-        let n = of(facet).iter().find(|(known, _)| known == value).map_or(0, |(_, n)| *n);
-        charts::number(n)
-    };
+/// How many requests, or findings, each asset has.
+struct Tally(HashMap<(&'static str, String), u64>);
+
+impl Tally {
+    async fn of(
+        admin: &Admin,
+        tenant: &Tenant,
+        class: &'static Class,
+        by: &[&'static str],
+        since: Option<Timestamp>,
+    ) -> Result<Self, Failure> {
+        let counting =
+            Counting { by: by.to_vec(), values_max: VALUES_MAX, since, ..Counting::new(class) };
+        let counts = admin.gateway.store.count(tenant, &counting).await?;
+        let mut out = HashMap::new();
+        for (kind, counted) in by.iter().zip(counts.facets) {
+            out.extend(counted.values.into_iter().map(|(value, n)| ((*kind, value), n)));
+        }
+        Ok(Self(out))
+    }
+
+    fn get(&self, kind: &'static str, value: &str) -> u64 {
+        self.0.get(&(kind, value.to_owned())).copied().unwrap_or(0)
+    }
+}
+
+/// What is known of assets from records.
+struct Known<'a> {
+    admin: &'a Admin,
+    tenant: &'a Tenant,
+    all: Tally,
+    late: Tally,
+    /// By route alone: of keys and models no finding knows.
+    findings: Option<Tally>,
+    /// When an asset was last seen, among the newest requests.
+    seen: HashMap<(&'static str, String), Timestamp>,
+    looks: usize,
+}
+
+impl<'a> Known<'a> {
+    async fn of(admin: &'a Admin, permit: &'a Permit, newest: &[Record]) -> Result<Self, Failure> {
+        const BY: &[&str] = &["key", "route", "model"];
+        let tenant = permit.tenant();
+        // From the beginning of five minutes on: the tallies tell that without any record.
+        let late = admin.gateway.cx.now().before(LATE).millis();
+        let late = Timestamp::from_millis(late - late.rem_euclid(Step::FiveMinutes.millis()));
+        let may = permit.also(admin, Access::Read(Area::Findings)).is_ok();
+        let findings = match may {
+            true => Some(Tally::of(admin, tenant, &FINDING, &["route"], Some(late)).await?),
+            false => None,
+        };
+        let mut seen = HashMap::new();
+        for record in newest {
+            let meta = Meta(&record.meta);
+            for kind in BY {
+                seen.entry((*kind, meta.text(kind).to_owned())).or_insert(record.time);
+            }
+            let target = target(meta.text("route"), meta.text("target"));
+            seen.entry(("target", target)).or_insert(record.time);
+        }
+        Ok(Self {
+            admin,
+            tenant,
+            all: Tally::of(admin, tenant, &DECISION, BY, None).await?,
+            late: Tally::of(admin, tenant, &DECISION, BY, Some(late)).await?,
+            findings,
+            seen,
+            looks: LOOKS_MAX,
+        })
+    }
+
+    /// When the asset had its last request, as far as that is found soon.
+    async fn seen(
+        &mut self,
+        kind: &'static str,
+        value: &str,
+    ) -> Result<Option<Timestamp>, Failure> {
+        if let Some(at) = self.seen.get(&(kind, value.to_owned())) {
+            return Ok(Some(*at));
+        }
+        if self.all.get(kind, value) == 0 || self.looks == 0 {
+            return Ok(None);
+        }
+        self.looks -= 1;
+        let filters = vec![(kind, value.to_owned())];
+        let query = Query { filters, limit: 1, sealed: false, ..Query::new(&DECISION) };
+        let found = self.admin.gateway.store.list(self.tenant, &query).await?;
+        Ok(found.records.first().map(|record| record.time))
+    }
+
+    fn requests(&self, kind: &'static str, value: &str) -> String {
+        charts::number(self.late.get(kind, value))
+    }
+
+    /// Words for all requests that are kept.
+    fn in_all(&self, kind: &'static str, value: &str) -> String {
+        match self.all.get(kind, value) {
+            0 => "no request yet".to_owned(),
+            n => format!("{} in all", requests(n)),
+        }
+    }
+}
+
+async fn inventory(admin: &Admin, permit: &Permit, newest: &[Record]) -> Result<Vec<Row>, Failure> {
+    let mut known = Known::of(admin, permit, newest).await?;
     let mut rows = Vec::new();
-    for (id, name) in names {
-        let id = id.to_string();
+    for key in admin.gateway.keys.list(permit.tenant()).await? {
+        let id = key.id.to_string();
+        let state = keys::state(&key, admin.gateway.cx.now());
         rows.push(Row {
             kind: "application",
             icon: "key",
-            about: "by its key".to_owned(),
+            state: view::key_state(state),
+            about: known.in_all("key", &id),
             href: format!("/keys/{id}"),
-            count: count("key", &id),
+            seen: known.seen("key", &id).await?,
+            requests: known.requests("key", &id),
+            findings: String::new(),
             key: id,
-            name: name.clone(),
+            name: key.name,
         });
     }
     let live = admin.gateway.live();
     for route in live.routes.values() {
+        let targets = route.pool.states();
+        let conditions = || targets.iter().map(|target| health::condition(&target.condition));
+        // A route does as well as the best of its endpoints: that one answers.
+        let best = ["good", "note", "bad"]
+            .into_iter()
+            .find_map(|class| conditions().find(|(found, _)| *found == class));
+        let all = known.in_all("route", &route.name);
+        let findings = known.findings.as_ref().map(|tally| tally.get("route", &route.name));
         rows.push(Row {
             kind: "route",
             icon: "route",
             key: route.name.clone(),
             name: route.name.clone(),
-            about: format!("serves {}", route.config.models.join(", ")),
+            state: best.map(state).unwrap_or_default(),
+            about: format!("{all}; serves {}", route.config.models.join(", ")),
             href: Params::default().with("route", &route.name).at("/traffic"),
-            count: count("route", &route.name),
+            seen: known.seen("route", &route.name).await?,
+            requests: known.requests("route", &route.name),
+            findings: findings.map(charts::number).unwrap_or_default(),
         });
-        for target in route.pool.states() {
-            let (_, words) = health::condition(&target.condition);
+        for one in &targets {
+            let id = target(&route.name, &one.name);
             rows.push(Row {
                 kind: "endpoint",
                 icon: "health",
-                key: format!("{}-{}", route.name, target.name),
-                name: target.name,
-                about: format!("of route {}; {words}", route.name),
+                state: state(health::condition(&one.condition)),
+                about: match one.running {
+                    0 => format!("of route {}", route.name),
+                    n => format!(
+                        "of route {}; {} now",
+                        route.name,
+                        requests(u64::try_from(n).unwrap_or(0))
+                    ),
+                },
                 href: "/health".to_owned(),
-                count: String::new(),
+                seen: known.seen("target", &id).await?,
+                requests: String::new(),
+                findings: String::new(),
+                key: id,
+                name: one.name.clone(),
             });
         }
     }
-    for (model, n) in of("model") {
+    let mut models: Vec<(String, u64)> = known
+        .all
+        .0
+        .iter()
+        .filter(|((kind, _), _)| *kind == "model")
+        .map(|((_, model), n)| (model.clone(), *n))
+        .collect();
+    models.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    for (model, _) in models {
+        let used = known.late.get("model", &model) > 0;
         rows.push(Row {
             kind: "model",
             icon: "assets",
+            state: if used {
+                view::tag("good", "good", "in use")
+            } else {
+                view::tag("", "close", "quiet")
+            },
+            about: known.in_all("model", &model),
             href: Params::default().with("model", &model).at("/traffic"),
-            about: "as applications ask for it".to_owned(),
-            count: charts::number(n),
+            seen: known.seen("model", &model).await?,
+            requests: known.requests("model", &model),
+            findings: String::new(),
             key: model.clone(),
             name: model,
         });
@@ -136,17 +287,30 @@ async fn inventory(
     Ok(rows)
 }
 
+fn requests(n: u64) -> String {
+    let what = if n == 1 { "request" } else { "requests" };
+    format!("{} {what}", charts::number(n))
+}
+
+/// An endpoint of a route: two routes may call theirs the same.
+fn target(route: &str, name: &str) -> String {
+    format!("{route}-{name}")
+}
+
+fn state((class, words): (&'static str, &'static str)) -> Html {
+    let icon = match class {
+        "good" => "good",
+        "note" => "pending",
+        _ => "block",
+    };
+    view::tag(class, icon, words)
+}
+
 /// From application to route to model to endpoint, as the newest requests went.
-async fn graph(
-    admin: &Admin,
-    tenant: &Tenant,
-    names: &[(Id, String)],
-) -> Result<(Html, String), Failure> {
-    let query = Query { limit: PAGE_RECORDS_MAX, sealed: false, ..Query::new(&DECISION) };
-    let found = admin.gateway.store.list(tenant, &query).await?;
+fn graph(admin: &Admin, newest: &[Record], names: &[(Id, String)]) -> (Html, String) {
     let mut edges: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut layers: [BTreeMap<String, u64>; 4] = Default::default();
-    for record in &found.records {
+    for record in newest {
         let meta = Meta(&record.meta);
         let stops = [meta.text("key"), meta.text("route"), meta.text("model"), meta.text("target")];
         let stops: Vec<String> = ["key", "route", "model", "target"]
@@ -176,13 +340,8 @@ async fn graph(
         layers,
         edges: edges.into_iter().map(|((from, to), count)| Edge { from, to, count }).collect(),
     };
-    Ok((
-        graph.html(),
-        format!(
-            "the newest {} requests",
-            charts::number(u64::try_from(found.records.len()).unwrap_or(0))
-        ),
-    ))
+    let of = requests(u64::try_from(newest.len()).unwrap_or(0));
+    (graph.html(), format!("the newest {of}"))
 }
 
 fn most(layer: BTreeMap<String, u64>, names: &[(Id, String)], gateway: &Gateway) -> Vec<Node> {
@@ -200,8 +359,7 @@ fn most(layer: BTreeMap<String, u64>, names: &[(Id, String)], gateway: &Gateway)
             kind => Params::default().with(kind, value).at("/traffic"),
         };
         let gone = kind == "route" && !gateway.live().routes.contains_key(value);
-        let about =
-            format!("{} requests{}", charts::number(count), if gone { ", now gone" } else { "" });
+        let about = format!("{}{}", requests(count), if gone { ", now gone" } else { "" });
         Node { name: name.to_owned(), about, href: Some(href), key: key.clone() }
     };
     layer.into_iter().map(node).collect()

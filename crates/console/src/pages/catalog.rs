@@ -1,9 +1,9 @@
 //! The list of pages, in the order of the navigation. A new one is a file and a line.
 
 use super::{
-    Page, account, alerts, approvals, assets, controls, conversations, detection, findings, health,
-    help, inbox, incidents, keys, ledger, overview, people, playbooks, playground, preferences,
-    programme, redteam, rules, search, settings, traffic, vulnerabilities,
+    Page, account, alerts, approvals, assets, controls, conversations, detection, filters,
+    findings, health, help, inbox, incidents, keys, ledger, overview, people, playbooks,
+    playground, preferences, programme, redteam, rules, search, settings, traffic, vulnerabilities,
 };
 
 // A line a page, with the paths below it.
@@ -35,4 +35,5 @@ pub(crate) static ALL: &[&Page] = &[
     &help::PAGE,
     &account::PAGE, &account::PASSWORD, &account::DROP_FACTOR, &account::RECOVERY, &account::END, &account::END_OTHERS, &account::TOKENS, &account::REVOKE,
     &preferences::PAGE,
+    &filters::SAVE, &filters::DELETE,
 ];

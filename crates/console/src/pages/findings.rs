@@ -12,15 +12,16 @@ use bartizan_policy::{Access, Area};
 use bartizan_store::{Counting, Cursor, Query, Record};
 use serde_json::json;
 
-use super::{Page, Section, traffic};
+use super::{Page, Section, filters::Filters, traffic};
 use crate::{
     Admin, Failure,
     endpoints::{self, Needs},
     facet::{self, Facet, Names},
     frame::{Answer, Frame, go, page},
-    params::{Params, back},
+    params::{Params, back, said},
     people::account,
     record::{Meta, neighbours, pretty},
+    saved::Savable,
     take::Of,
     triage::{self, State as Stand, Triage},
     visitor::Visitor,
@@ -56,6 +57,16 @@ const ASKED: &[&str] =
 const FILTERS: &[&str] =
     &["state", "severity", "code", "assignee", "route", "direction", "request"];
 
+pub(super) static SAVABLE: Savable = Savable {
+    name: "findings",
+    path: "/findings",
+    area: Area::Findings,
+    read: |query, _| Ok(narrowed(&asked(query)?.0)),
+};
+
+/// Facets, and the values that they must have.
+type Wanted = Vec<(&'static str, String)>;
+
 #[derive(Template)]
 #[template(path = "findings.html")]
 struct Findings {
@@ -66,6 +77,7 @@ struct Findings {
     states: Vec<(&'static str, String, bool)>,
     chips: Vec<(String, String)>,
     facets: Vec<Facet>,
+    saved: Filters,
     rows: Vec<Row>,
     filtered: bool,
     query: String,
@@ -140,7 +152,7 @@ fn state(params: &Params) -> Result<&'static str, Failure> {
     })
 }
 
-fn filters(params: &Params) -> Result<Vec<(&'static str, String)>, Failure> {
+fn filters(params: &Params) -> Result<Wanted, Failure> {
     let mut filters = facet::filters(NAMES, params);
     filters.extend(params.get("request").map(|request| ("request", request.to_owned())));
     let state = state(params)?;
@@ -148,6 +160,13 @@ fn filters(params: &Params) -> Result<Vec<(&'static str, String)>, Failure> {
         filters.push(("state", state.to_owned()));
     }
     Ok(filters)
+}
+
+/// Reads the address of the list; a saved filter is read by the same.
+fn asked(query: Option<&str>) -> Result<(Params, Wanted), Failure> {
+    let params = Params::of_query(query, ASKED)?;
+    let filters = filters(&params)?;
+    Ok((params, filters))
 }
 
 /// The query without its place: what a detail goes on by.
@@ -164,8 +183,7 @@ fn may(admin: &Admin, visitor: &Visitor) -> bool {
 }
 
 async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer {
-    let params = Params::of_query(uri.query(), ASKED)?;
-    let filters = filters(&params)?;
+    let (params, filters) = asked(uri.query())?;
     let (store, tenant) = (&admin.gateway.store, visitor.permit.tenant());
     let query = Query {
         filters: filters.clone(),
@@ -208,6 +226,7 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
         filtered: !chips.is_empty() || params.get("after").is_some(),
         chips,
         facets: facet::facets(NAMES, &counts, &params, "/findings", say),
+        saved: Filters::of(&admin, &visitor, &SAVABLE, &narrowed(&params)).await?,
         rows: found.records.iter().map(|record| Row::of(record, &people)).collect(),
         query: narrowed(&params).query(),
         me: format!("person:{}", visitor.person.id),
@@ -391,7 +410,10 @@ async fn act(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Answ
     let then = form.get("then").filter(|_| wanted.state == Some(Stand::Resolved));
     let told = triage::triage(&admin, &visitor.permit, wanted).await?;
     let n = u64::try_from(told.changed.len()).unwrap_or(u64::MAX);
-    go(&said(&back(then.or(form.get("back"))), done, n, Some(&told.act)))
+    go(&said(
+        &back(then.or(form.get("back"))),
+        &[("done", done), ("n", &n.to_string()), ("undo", &told.act)],
+    ))
 }
 
 async fn undo(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Answer {
@@ -402,30 +424,5 @@ async fn undo(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Ans
         .ok_or_else(|| Failure::invalid("`batch` is missing"))?;
     let told = triage::undo(&admin, &visitor.permit, batch).await?;
     let n = u64::try_from(told.changed.len()).unwrap_or(u64::MAX);
-    go(&said(&back(form.get("back")), "undone", n, None))
-}
-
-/// An address that says what was done.
-fn said(to: &str, done: &str, n: u64, undo: Option<&str>) -> String {
-    let (path, query) = to.split_once('?').unwrap_or((to, ""));
-    let kept = query.split('&').filter(|pair| {
-        !pair.is_empty() && !["done=", "n=", "undo="].iter().any(|name| pair.starts_with(name))
-    });
-    let mut pairs: Vec<String> = kept.map(str::to_owned).collect();
-    pairs.push(format!("done={done}"));
-    pairs.push(format!("n={n}"));
-    pairs.extend(undo.map(|batch| format!("undo={batch}")));
-    format!("{path}?{}", pairs.join("&"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_done_before_is_not_said_again() {
-        let to = said("/findings?state=open&done=assigned&n=2&undo=x", "resolved", 3, Some("b"));
-        assert_eq!(to, "/findings?state=open&done=resolved&n=3&undo=b");
-        assert_eq!(said("/findings", "undone", 1, None), "/findings?done=undone&n=1");
-    }
+    go(&said(&back(form.get("back")), &[("done", "undone"), ("n", &n.to_string())]))
 }

@@ -104,18 +104,13 @@ struct Target {
 
 impl Row {
     fn of(key: Key, now: Timestamp) -> Self {
-        let state = match (key.revoked_at, key.expires_at) {
-            (Some(_), _) => "revoked",
-            (None, Some(at)) if at <= now => "expired",
-            _ => "active",
-        };
         let all = |list: &[String], all: &str| match list {
             [] => all.to_owned(),
             some => some.join(", "),
         };
         Self {
             id: key.id.to_string(),
-            state,
+            state: state(&key, now),
             routes: all(&key.routes, "every route"),
             models: all(&key.models, "every model"),
             limits: key
@@ -127,6 +122,15 @@ impl Row {
             name: key.name,
             hint: key.hint,
         }
+    }
+}
+
+/// In what state a key is.
+pub(super) fn state(key: &Key, now: Timestamp) -> &'static str {
+    match (key.revoked_at, key.expires_at) {
+        (Some(_), _) => "revoked",
+        (None, Some(at)) if at <= now => "expired",
+        _ => "active",
     }
 }
 

@@ -5,6 +5,7 @@ mod account;
 mod approvals;
 mod assets;
 mod catalog;
+mod filters;
 mod findings;
 mod health;
 mod help;
@@ -42,10 +43,13 @@ use axum::{
 
 pub(crate) use catalog::ALL;
 
-use crate::{Admin, Failure, endpoints::Needs, frame, visitor::Visitor};
+use crate::{Admin, Failure, endpoints::Needs, frame, saved::Savable, visitor::Visitor};
 
 /// The page that one begins with.
 pub(crate) static OVERVIEW: &Page = &overview::PAGE;
+
+/// The pages whose filters people save.
+pub(crate) static SAVABLE: &[&Savable] = &[&traffic::SAVABLE, &findings::SAVABLE];
 
 /// A page, or a path below one that does something.
 #[derive(Debug)]

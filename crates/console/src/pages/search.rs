@@ -1,4 +1,4 @@
-//! Search over everything that has an address: pages by name, records by id, keys by name.
+//! Search over everything that has an address: pages by name, records by id, keys and the person's saved filters by name.
 //! The palette asks the same.
 
 use askama::Template;
@@ -19,6 +19,7 @@ use crate::{
     frame::{Answer, Frame, page},
     params::Params,
     record::Meta,
+    saved,
     visitor::Visitor,
 };
 
@@ -70,6 +71,13 @@ async fn hits(admin: &Admin, visitor: &Visitor, q: &str) -> Result<Vec<Hit>, Fai
     let mut out: Vec<Hit> = pages
         .map(|page| Hit { title: page.title.to_owned(), hint: "page", href: page.path.to_owned() })
         .collect();
+    let filters = saved::of(admin, &visitor.permit).await?;
+    out.extend(
+        filters
+            .into_iter()
+            .filter(|filter| filter.name.to_lowercase().contains(&low))
+            .map(|filter| Hit { title: filter.name, hint: "saved filter", href: filter.href }),
+    );
     if let Ok(id) = q.parse::<Id>() {
         out.extend(by_id(admin, visitor, id).await?);
     }

@@ -24,7 +24,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{Page, Section, keys};
+use super::{Page, Section, filters::Filters, keys};
 use crate::{
     Admin, Failure, charts,
     charts::Histogram,
@@ -37,6 +37,7 @@ use crate::{
     proof,
     range::{self, OFFERED, Range},
     record::{Meta, neighbours, pretty},
+    saved::Savable,
     take::Of,
     view,
     visitor::Visitor,
@@ -87,6 +88,13 @@ const ASKED: &[&str] = &[
     "after",
 ];
 
+pub(super) static SAVABLE: Savable = Savable {
+    name: "traffic",
+    path: "/traffic",
+    area: Area::Decisions,
+    read: |query, now| Ok(kept(&asked(query, now)?.0)),
+};
+
 /// Verdicts in the order of a histogram's layers: class, name in the store, word.
 pub(super) const VERDICTS: &[(&str, &str, &str)] = &[
     ("f-allow", "allow", "allowed"),
@@ -107,6 +115,7 @@ struct Traffic {
     since: String,
     until: String,
     facets: Vec<Facet>,
+    saved: Filters,
     rows: Vec<Html>,
     filtered: bool,
     live: Option<String>,
@@ -167,6 +176,22 @@ fn read_place(text: &str) -> Option<(Timestamp, Id)> {
     ))
 }
 
+/// Reads the address of the list; a saved filter is read by the same.
+fn asked(query: Option<&str>, now: Timestamp) -> Result<(Params, Range), Failure> {
+    let params = Params::of_query(query, ASKED)?;
+    let range = Range::of(&params, now)?;
+    Ok((params, range))
+}
+
+/// The query of a list, with its range and without its place: what a saved filter is.
+fn kept(params: &Params) -> Params {
+    let mut out = narrowed(params);
+    for (name, value) in params.of(&["range", "since", "until"]) {
+        out = out.with(name, value);
+    }
+    out
+}
+
 /// The query of a list, without its place and range: what a detail goes on by.
 fn narrowed(params: &Params) -> Params {
     let mut out = Params::default();
@@ -187,8 +212,7 @@ fn say(names: &[(Id, String)], facet: &str, value: &str) -> String {
 }
 
 async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer {
-    let params = Params::of_query(uri.query(), ASKED)?;
-    let range = Range::of(&params, admin.gateway.cx.now())?;
+    let (params, range) = asked(uri.query(), admin.gateway.cx.now())?;
     let filters = facet::filters(NAMES, &params);
     let (store, tenant) = (&admin.gateway.store, visitor.permit.tenant());
     let query = Query {
@@ -222,8 +246,7 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
         place,
     );
     let rows: Vec<Html> = found.records.iter().map(|record| row(record, &detail)).collect();
-    let kept = ["range", "since", "until", "after"];
-    let hidden = FILTERS.iter().filter(|name| !kept.contains(name));
+    let hidden = FILTERS.iter();
     page(&Traffic {
         ranges: ranges(&params, &range, "/traffic"),
         histogram,
@@ -234,6 +257,7 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
         facets: facet::facets(NAMES, &counts, &params, "/traffic", |facet, value| {
             say(&names, facet, value)
         }),
+        saved: Filters::of(&admin, &visitor, &SAVABLE, &kept(&params)).await?,
         filtered: !filters.is_empty()
             || params.get("range").is_some()
             || range.name.is_none()

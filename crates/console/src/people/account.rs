@@ -249,7 +249,7 @@ fn read(record: Record) -> Result<Account, Failure> {
 }
 
 /// A record's clear part.
-pub(super) fn to_map<T: Serialize>(value: &T) -> Result<Map<String, Value>, Failure> {
+pub(crate) fn to_map<T: Serialize>(value: &T) -> Result<Map<String, Value>, Failure> {
     match to_value(value)? {
         Value::Object(map) => Ok(map),
         _ => Err(Failure::spoilt("no object")),
@@ -260,7 +260,7 @@ pub(super) fn to_value<T: Serialize>(value: &T) -> Result<Value, Failure> {
     serde_json::to_value(value).map_err(|error| Failure::spoilt(&error.to_string()))
 }
 
-pub(super) fn from_map<T: serde::de::DeserializeOwned>(
+pub(crate) fn from_map<T: serde::de::DeserializeOwned>(
     map: Map<String, Value>,
 ) -> Result<T, Failure> {
     from_value(Value::Object(map))

@@ -9,7 +9,7 @@ use bartizan_policy::{Access, Area, Role};
 use super::{
     account::{self, Account, Origin as Vouched, State},
     links::{self, Link, Purpose},
-    password, recovery,
+    own, password, recovery,
     sessions::{self, Begun, Origin, Session, Stage},
     throttle,
 };
@@ -17,6 +17,9 @@ use crate::{
     Admin, Failure,
     permit::{Act, By, Permit, Who},
 };
+
+/// LIMIT: tries to set a password while somebody else changes the account.
+const SET_TRIES: usize = 8;
 
 /// Signs in by name and password. What comes back may still ask for the second factor.
 pub(crate) async fn sign_in(
@@ -35,7 +38,7 @@ pub(crate) async fn sign_in(
         Err(_) => None,
     };
     let stored = account.as_ref().and_then(|account| account.secrets.password.as_deref());
-    let right = admin.people.passwords.verify(&gateway.cx, stored, password).await?;
+    let right = admin.people().passwords.verify(&gateway.cx, stored, password).await?;
     let Some(mut account) = account.filter(|account| right && account.is_active()) else {
         refused(admin, from, "sign_in_refused");
         return Err(Failure::new(
@@ -46,9 +49,9 @@ pub(crate) async fn sign_in(
     };
     trying.forgive(&*limits).await;
     if account.secrets.totp.is_some() {
-        return sessions::begin(&gateway.store, &gateway.cx, account.id, Stage::Factor, from).await;
+        return begin(admin, &account, Stage::Factor, from).await;
     }
-    let stage = if admin.people.factor_required() { Stage::Enrol } else { Stage::Full };
+    let stage = if admin.people().factor_required() { Stage::Enrol } else { Stage::Full };
     open(admin, &mut account, stage, from, "password").await
 }
 
@@ -119,7 +122,27 @@ pub(crate) async fn open(
         Err(failure) if failure.code == "conflict" => {}
         saved => saved?,
     }
-    sessions::begin(&gateway.store, &gateway.cx, account.id, stage, from).await
+    begin(admin, account, stage, from).await
+}
+
+/// Begins a session, unless another password was set since the account was read: who does
+/// that ends the sessions that there are, and must not miss this one.
+pub(super) async fn begin(
+    admin: &Admin,
+    account: &Account,
+    stage: Stage,
+    from: &Origin,
+) -> Result<Begun, Failure> {
+    let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
+    let begun = sessions::begin(store, cx, account.id, stage, from).await?;
+    let now = account::find(store, account.id).await?;
+    if now.is_some_and(|now| now.is_active() && now.secrets.password == account.secrets.password) {
+        return Ok(begun);
+    }
+    sessions::end_of(store, &begun.token).await?;
+    refused(admin, from, "sign_in_refused");
+    let message = "the account was changed at the same moment; sign in again";
+    Err(Failure::new(StatusCode::UNAUTHORIZED, "sign_in_refused", message))
 }
 
 /// Ends the session of who asks.
@@ -186,7 +209,7 @@ pub(crate) async fn accept(
         None => Account::local(&account::name(name)?, Role::Administrator, now),
     };
     check(password, &account.facts.name)?;
-    let stored = admin.people.passwords.hash(&gateway.cx, password).await?;
+    let stored = admin.people().passwords.hash(&gateway.cx, password).await?;
     let permit = permit(admin, &account, Access::Manage(Area::Account))?;
     let (subject, name) = (account.subject(), account.facts.name.clone());
     let details = [
@@ -201,17 +224,52 @@ pub(crate) async fn accept(
     };
     let work = async {
         links::take(store, secret).await?;
-        account.secrets =
-            account::Secrets { password: Some(stored), ..account::Secrets::default() };
-        account.facts.state = State::Active;
-        account.save(store).await?;
-        sessions::end_all(store, account.id, None).await?;
+        // Before, so that a crash leaves nobody in; after, for who came in meanwhile.
+        put_out(admin, &permit, account.id).await?;
+        set(admin, &link, &mut account, stored).await?;
+        put_out(admin, &permit, account.id).await?;
         Ok::<_, Failure>(account)
     };
     let act = Act { kind, subject: &subject, details: &details };
     let mut account = permit.act(admin, act, work).await?;
-    let stage = if admin.people.factor_required() { Stage::Enrol } else { Stage::Full };
+    let stage = if admin.people().factor_required() { Stage::Enrol } else { Stage::Full };
     open(admin, &mut account, stage, from, "link").await
+}
+
+/// Whoever is in by the account is out: by a session, or by an API token.
+async fn put_out(admin: &Admin, permit: &Permit, person: Id) -> Result<(), Failure> {
+    sessions::end_all(&admin.gateway.store, person, None).await?;
+    own::revoke_all(admin, permit, person).await
+}
+
+/// Sets a password in place of all by which the account let anyone in.
+async fn set(
+    admin: &Admin,
+    link: &Link,
+    account: &mut Account,
+    password: String,
+) -> Result<(), Failure> {
+    let store = &admin.gateway.store;
+    // Somebody who signs in by the old password at this moment changes the record, too.
+    for _ in 0..SET_TRIES {
+        let password = Some(password.clone());
+        account.secrets = account::Secrets { password, ..account::Secrets::default() };
+        account.facts.state = State::Active;
+        match account.save(store).await {
+            Err(failure) if failure.code == "conflict" && link.person.is_some() => {
+                *account = account::get(store, account.id).await?;
+                if account.facts.state == State::Disabled {
+                    return Err(failure);
+                }
+            }
+            saved => return saved,
+        }
+    }
+    Err(Failure::new(
+        StatusCode::CONFLICT,
+        "conflict",
+        "the account is changed too quickly; ask for another link and try again",
+    ))
 }
 
 /// The link by which the first account is made; nothing when there is one already.
@@ -225,9 +283,9 @@ pub(crate) async fn first_link(admin: &Admin) -> Result<Option<String>, Failure>
     }
     let tenant = Tenant::default();
     gateway.record(&tenant, "bartizan", "admin.person.first_link", "people", &[]).await?;
-    let holds = Duration::from_secs(admin.people.config.link_s);
+    let holds = Duration::from_secs(admin.people().config.link_s);
     let secret = links::make(&gateway.store, &gateway.cx, Purpose::First, None, holds).await?;
-    Ok(Some(admin.people.link(&secret)))
+    Ok(Some(admin.people().link(&secret)))
 }
 
 /// Whether a new password will do.

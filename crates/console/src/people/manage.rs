@@ -144,10 +144,10 @@ pub(crate) async fn recover(admin: &Admin, permit: &Permit, id: Id) -> Result<St
 }
 
 async fn link(admin: &Admin, purpose: Purpose, person: Id) -> Result<String, Failure> {
-    let holds = Duration::from_secs(admin.people.config.link_s);
+    let holds = Duration::from_secs(admin.people().config.link_s);
     let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
     let secret = links::make(store, cx, purpose, Some(person), holds).await?;
-    Ok(admin.people.link(&secret))
+    Ok(admin.people().link(&secret))
 }
 
 /// A person's sessions, newest first.
@@ -158,7 +158,7 @@ pub(crate) async fn sessions_of(
 ) -> Result<Vec<sessions::Shown>, Failure> {
     let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
     account::get(store, id).await?;
-    let found = sessions::of(store, cx, admin.people.lasts(), id).await?;
+    let found = sessions::of(store, cx, admin.people().lasts(), id).await?;
     Ok(found.iter().map(|(id, session)| session.shown(*id, permit.session())).collect())
 }
 

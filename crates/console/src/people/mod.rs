@@ -28,7 +28,7 @@ pub(crate) mod throttle;
 pub(crate) mod tokens;
 pub(crate) mod totp;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bartizan_net::Client;
 
@@ -54,19 +54,19 @@ pub struct Setup {
     pub client: Client,
 }
 
-/// What people's accounts need while the server runs.
+/// What people's accounts need while the server runs: a configuration that was tried.
 #[derive(Debug)]
-pub(crate) struct People {
+pub struct People {
     pub(crate) config: PeopleConfig,
     pub(crate) url: String,
-    pub(crate) oidc: Option<oidc::Provider>,
+    pub(crate) oidc: Option<Arc<oidc::Provider>>,
     passwords: Passwords,
 }
 
 impl People {
     /// # Errors
     /// Says what is wrong with the configuration.
-    pub(crate) fn new(setup: Setup) -> Result<Self, Failure> {
+    pub fn new(setup: Setup) -> Result<Self, Failure> {
         let Setup { config, url, client } = setup;
         if let Some(url) = &config.url
             && !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme))
@@ -77,10 +77,15 @@ impl People {
         }
         let url = config.url.clone().unwrap_or(url).trim_end_matches('/').to_owned();
         let oidc = match &config.oidc {
-            Some(oidc) => Some(oidc::Provider::new(oidc, client)?),
+            Some(oidc) => Some(Arc::new(oidc::Provider::new(oidc, client)?)),
             None => None,
         };
         Ok(Self { config, url, oidc, passwords: Passwords::default() })
+    }
+
+    /// The same, in the place of another: how many passwords are tried at once is counted on.
+    pub(crate) fn after(self, before: &Self) -> Self {
+        Self { passwords: before.passwords.clone(), ..self }
     }
 
     /// Whether browsers reach it by TLS alone.

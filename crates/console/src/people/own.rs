@@ -13,7 +13,7 @@ use super::{
     totp::Totp,
 };
 use crate::{
-    Admin, Failure,
+    Admin, Failure, door,
     permit::{Act, Permit},
     visitor::Preferences,
 };
@@ -53,13 +53,13 @@ pub(crate) async fn set_password(
     is_local(&account)?;
     enter::check(new, &account.facts.name)?;
     prove(admin, &account, old, from).await?;
-    let stored = admin.people.passwords.hash(&admin.gateway.cx, new).await?;
+    let stored = admin.people().passwords.hash(&admin.gateway.cx, new).await?;
     let subject = account.subject();
     let act = Act { kind: "person.password", subject: &subject, details: &[] };
     let work = async {
         account.secrets.password = Some(stored);
         account.save(&admin.gateway.store).await?;
-        anew(admin, account.id, from).await
+        anew(admin, &account, from).await
     };
     permit.act(admin, act, work).await
 }
@@ -77,7 +77,7 @@ async fn prove(
     let trying =
         throttle::begin(&*limits, gateway.cx.now(), "password", &id, &from.address).await?;
     let stored = account.secrets.password.as_deref();
-    if !admin.people.passwords.verify(&gateway.cx, stored, password).await? {
+    if !admin.people().passwords.verify(&gateway.cx, stored, password).await? {
         enter::refused(admin, from, "password_refused");
         let message = "your present password is not right";
         return Err(Failure::new(StatusCode::FORBIDDEN, "password_refused", message));
@@ -87,10 +87,9 @@ async fn prove(
 }
 
 /// Another session in place of all that there are.
-async fn anew(admin: &Admin, person: Id, from: &Origin) -> Result<Begun, Failure> {
-    let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
-    sessions::end_all(store, person, None).await?;
-    sessions::begin(store, cx, person, Stage::Full, from).await
+async fn anew(admin: &Admin, account: &Account, from: &Origin) -> Result<Begun, Failure> {
+    sessions::end_all(&admin.gateway.store, account.id, None).await?;
+    enter::begin(admin, account, Stage::Full, from).await
 }
 
 /// A second factor to set up: the same until it is confirmed or dropped.
@@ -147,7 +146,7 @@ pub(crate) async fn confirm_factor(
         account.secrets.totp = Some(totp);
         account.secrets.recovery = hashes;
         account.save(&gateway.store).await?;
-        Ok::<_, Failure>((shown, anew(admin, account.id, from).await?))
+        Ok::<_, Failure>((shown, anew(admin, &account, from).await?))
     };
     permit.act(admin, act, work).await
 }
@@ -160,7 +159,7 @@ pub(crate) async fn drop_factor(
     from: &Origin,
 ) -> Result<Begun, Failure> {
     let mut account = account(admin, permit).await?;
-    if admin.people.factor_required() {
+    if admin.people().factor_required() {
         return Err(Failure::invalid(
             "this installation demands a second factor (`people.second_factor`); set up another in its place",
         ));
@@ -172,7 +171,7 @@ pub(crate) async fn drop_factor(
         account.secrets.totp = None;
         account.secrets.recovery.clear();
         account.save(&admin.gateway.store).await?;
-        anew(admin, account.id, from).await
+        anew(admin, &account, from).await
     };
     permit.act(admin, act, work).await
 }
@@ -213,7 +212,7 @@ pub(crate) async fn sessions_of(
     permit: &Permit,
 ) -> Result<Vec<sessions::Shown>, Failure> {
     let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
-    let found = sessions::of(store, cx, admin.people.lasts(), permit.person()?.id).await?;
+    let found = sessions::of(store, cx, admin.people().lasts(), permit.person()?.id).await?;
     Ok(found.iter().map(|(id, session)| session.shown(*id, permit.session())).collect())
 }
 
@@ -254,13 +253,13 @@ pub(crate) async fn make_token(
 ) -> Result<(tokens::Shown, String), Failure> {
     let person = permit.person()?.id;
     // A token that makes tokens would outlive its own end and scopes.
-    if permit.session().is_none() {
+    let Some(session) = permit.session() else {
         return Err(Failure::new(
             StatusCode::FORBIDDEN,
             "denied",
             "not permitted: an API token makes no others; sign in to make one",
         ));
-    }
+    };
     let scopes: Vec<String> = new.scopes.iter().map(ToString::to_string).collect();
     let (scopes, name, ends) = (scopes.join(" "), new.name.clone(), new.expires_at.to_string());
     let details =
@@ -270,6 +269,12 @@ pub(crate) async fn make_token(
     let work = async {
         let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
         let (id, token, secret) = tokens::make(store, cx, person, new).await?;
+        // A session that ended meanwhile leaves no token behind: who ended all, and revoked
+        // what tokens there were, may have been too early to see this one.
+        if sessions::get(store, session).await.is_err() {
+            tokens::revoke(store, cx, person, id).await?;
+            return Err(door::signed_out());
+        }
         // Which one it was is known only now; its secret is not shown unless that is on record.
         let subject = format!("token:{id}");
         permit
@@ -292,4 +297,19 @@ pub(crate) async fn revoke_token(
     let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
     let token = permit.act(admin, act, tokens::revoke(store, cx, person, id)).await?;
     Ok(token.shown(id))
+}
+
+/// Ends every API token of a person who gets back in: each is on record by itself.
+pub(super) async fn revoke_all(admin: &Admin, permit: &Permit, person: Id) -> Result<(), Failure> {
+    let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
+    for (id, token) in tokens::of(store, person).await? {
+        if token.revoked_at.is_some() {
+            continue;
+        }
+        let subject = format!("token:{id}");
+        let details = [("because", "the account was recovered")];
+        let act = Act { kind: "person.token.revoke", subject: &subject, details: &details };
+        permit.act(admin, act, tokens::revoke(store, cx, person, id)).await?;
+    }
+    Ok(())
 }

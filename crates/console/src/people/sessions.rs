@@ -203,6 +203,11 @@ pub(crate) async fn end(store: &Store, id: Id) -> Result<bool, Failure> {
     Ok(store.delete(&Tenant::default(), &SESSION, id).await?)
 }
 
+/// Ends the one of a cookie's value.
+pub(crate) async fn end_of(store: &Store, token: &str) -> Result<bool, Failure> {
+    end(store, id(token)).await
+}
+
 /// Ends all of a person's but one; says how many.
 pub(crate) async fn end_all(store: &Store, person: Id, but: Option<Id>) -> Result<usize, Failure> {
     let mut ended = 0;

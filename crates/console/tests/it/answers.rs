@@ -263,6 +263,12 @@ async fn account(tour: &mut Tour) {
     asks(tour, "GET", path, path, None).await;
     let revoke = format!("/api/v1/account/tokens/{}/revoke", made["token"]["id"].as_str().unwrap());
     asks(tour, "POST", "/api/v1/account/tokens/{id}/revoke", &revoke, None).await;
+    let path = "/api/v1/account/filters";
+    let new = json!({"page": "traffic", "name": "blocked", "query": "verdict=block"});
+    let made = asks(tour, "POST", path, path, Some(&new)).await;
+    asks(tour, "GET", path, path, None).await;
+    let delete = format!("{path}/{}/delete", made["id"].as_str().unwrap());
+    asks(tour, "POST", "/api/v1/account/filters/{id}/delete", &delete, None).await;
     let path = "/api/v1/account/sessions";
     asks(tour, "GET", path, path, None).await;
     let path = "/api/v1/account/sessions/end";

@@ -10,9 +10,11 @@
 
 mod acts;
 mod answers;
+mod assets;
 mod entry;
 mod fits;
 mod house;
 mod oidc;
 mod people;
+mod saved;
 mod triage;

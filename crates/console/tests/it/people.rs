@@ -5,7 +5,8 @@ use axum::{
     extract::ConnectInfo,
     http::{Request, header},
 };
-use bartizan_console::Trust;
+use bartizan_console::{OidcConfig, People, PeopleConfig, SecondFactor, Setup, Trust};
+use bartizan_net::{Client, Settings};
 use ring::hmac;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -177,7 +178,7 @@ pub(crate) fn csrf_of(session: &str) -> String {
 }
 
 /// An installation with one administrator, `ada`, and her browser.
-async fn first(house: &House) -> Browser<'_> {
+pub(crate) async fn first(house: &House) -> Browser<'_> {
     let link = house.admin.first_link().await.unwrap().expect("nobody is there yet");
     let mut browser = Browser::new(house);
     browser.accept(&link, "ada").await;
@@ -185,7 +186,7 @@ async fn first(house: &House) -> Browser<'_> {
 }
 
 /// A further person, signed in.
-async fn person<'a>(house: &'a House, name: &str, role: &str) -> (Browser<'a>, String) {
+pub(crate) async fn person<'a>(house: &'a House, name: &str, role: &str) -> (Browser<'a>, String) {
     let made = house.post("/api/v1/people", &json!({"name": name, "role": role})).await.ok();
     let mut browser = Browser::new(house);
     browser.accept(made["link"].as_str().unwrap(), "whatever").await;
@@ -412,6 +413,59 @@ async fn a_session_ends_idle_at_its_end_and_when_someone_ends_it() {
     assert_eq!((out.status, ada.session()), (303, None));
     ada.cookies.push(("bartizan_session".to_owned(), kept));
     assert_eq!(ada.api("GET", "/api/v1/account", None).await.refused().1, "signed_out");
+}
+
+#[tokio::test]
+async fn people_are_configured_anew_while_they_are_signed_in() {
+    let house = House::new().await;
+    let mut ada = first(&house).await;
+    let with = |config: PeopleConfig| {
+        let client = Client::new(&Settings::default()).unwrap();
+        People::new(Setup { config, url: "http://console.test".to_owned(), client })
+    };
+    assert!(!ada.get("/sign-in").await.body.contains("Example"));
+    let oidc = OidcConfig {
+        issuer: "https://login.example".to_owned(),
+        client_id: "bartizan".to_owned(),
+        label: "Example".to_owned(),
+        role_default: Some(bartizan_policy::Role::Auditor),
+        ..OidcConfig::default()
+    };
+    // What is wrong is refused, and changes nothing.
+    let poor = OidcConfig { client_id: String::new(), ..oidc.clone() };
+    let refused = with(PeopleConfig { oidc: Some(poor), ..PeopleConfig::default() });
+    assert!(refused.unwrap_err().message.contains("`client_id` is missing"));
+    let new = PeopleConfig {
+        second_factor: SecondFactor::Required,
+        session_idle_s: 60,
+        link_s: 30,
+        oidc: Some(oidc),
+        ..PeopleConfig::default()
+    };
+    house.admin.set_people(with(new).unwrap());
+    let out = Browser::new(&house).get("/sign-in").await;
+    assert!(out.body.contains("Example"), "{}", out.body);
+    // Who is in stays in, within the new bounds; who comes is asked for a second factor.
+    ada.api("GET", "/api/v1/account", None).await.ok();
+    let page = ada.get("/account").await;
+    assert!(!page.body.contains("/account/factor/drop"), "{}", page.body);
+    let mut other = Browser::new(&house);
+    other.sign_in("ada", PASSWORD).await;
+    assert_eq!(other.get("/account").await.headers["location"], "/sign-in/enrol");
+    house.clock.advance_ms(61_000);
+    assert_eq!(ada.api("GET", "/api/v1/account", None).await.refused().1, "signed_out");
+    let made = house.post("/api/v1/people", &json!({"name": "bob", "role": "auditor"})).await.ok();
+    house.clock.advance_ms(31_000);
+    let late = Browser::new(&house).get(&path(made["link"].as_str().unwrap())).await;
+    assert_eq!(late.status, 404, "{}", late.body);
+    // Another address: links begin with it, and cookies are bound to it.
+    let url = Some("https://bartizan.example".to_owned());
+    house.admin.set_people(with(PeopleConfig { url, ..PeopleConfig::default() }).unwrap());
+    let made = house.post("/api/v1/people", &json!({"name": "eve", "role": "auditor"})).await.ok();
+    let link = made["link"].as_str().unwrap();
+    assert!(link.starts_with("https://bartizan.example/welcome?link=bzl_"), "{link}");
+    let page = Browser::new(&house).send("GET", "/sign-in", None, &[]).await;
+    assert!(!page.body.contains("Example") && page.status == 200, "{}", page.body);
 }
 
 #[tokio::test]
@@ -666,6 +720,80 @@ async fn who_is_locked_out_gets_back_in_by_a_link_and_others_out() {
     back.accept(&link, "ada").await;
     assert_eq!(back.api("GET", "/api/v1/account", None).await.ok()["second_factor"], false);
     assert_eq!(ada.api("GET", "/api/v1/account", None).await.refused().1, "signed_out");
+}
+
+#[tokio::test]
+async fn who_gets_back_in_leaves_nobody_else_in() {
+    let house = House::new().await;
+    first(&house).await;
+    let (mut thief, id) = person(&house, "bob", "operator").await;
+    let new = json!({"name": "t", "scopes": ["keys:read"], "expires_at": "2027-02-01T00:00:00Z"});
+    let mut secrets = Vec::new();
+    for _ in 0..3 {
+        let made = thief.api("POST", "/api/v1/account/tokens", Some(&new)).await.ok();
+        secrets.push(made["secret"].as_str().unwrap().to_owned());
+    }
+    let all = thief.api("GET", "/api/v1/account/tokens", None).await.ok();
+    let gone = all[0]["id"].as_str().unwrap();
+    thief.api("POST", &format!("/api/v1/account/tokens/{gone}/revoke"), None).await.ok();
+    let recover = format!("/api/v1/people/{id}/recover");
+    let old = house.post(&recover, &json!({})).await.ok()["link"].as_str().unwrap().to_owned();
+    let link = house.post(&recover, &json!({})).await.ok()["link"].as_str().unwrap().to_owned();
+    // Nothing changes until the link is used.
+    thief.api("GET", "/api/v1/account", None).await.ok();
+    let from = house.size();
+    let mut bob = Browser::new(&house);
+    let fields = |link: &str| {
+        let secret = path(link).split("link=").nth(1).unwrap().to_owned();
+        [secret, "bob".to_owned(), "quite another sentence".to_owned()]
+    };
+    let [secret, name, password] = fields(&link);
+    let form =
+        [("link", secret.as_str()), ("name", &name), ("password", &password), ("again", &password)];
+    assert_eq!(bob.fill(&path(&link), "/welcome", &form).await.status, 303);
+    assert_eq!(thief.api("GET", "/api/v1/account", None).await.refused().1, "signed_out");
+    for secret in &secrets {
+        let answer = house.call_as(Some(secret), "GET", "/api/v1/keys", "").await;
+        assert_eq!(answer.refused(), (401, "token_refused".to_owned()));
+    }
+    assert_eq!(thief.sign_in("bob", PASSWORD).await.status, 401);
+    assert_eq!(Browser::new(&house).get(&path(&old)).await.status, 404, "an older link");
+    // The ledger says of each what ended it, and of none twice.
+    let recorded = house.recorded(from);
+    let ended = |kind: &str| recorded.iter().filter(|(found, _)| found == kind).count();
+    assert_eq!((ended("person.recover"), ended("person.token.revoke")), (1, 2), "{recorded:?}");
+    assert!(!recorded.contains(&("person.token.revoke".to_owned(), format!("token:{gone}"))));
+    let entries = format!("{:?}", house.admin.gateway.ledger.entries(from, 10).unwrap());
+    assert!(entries.contains("the account was recovered"), "{entries}");
+    // An invitation finds nothing to end, and says nothing of it.
+    let from = house.size();
+    person(&house, "eve", "auditor").await;
+    assert!(!kinds(&house, from).contains(&"person.token.revoke".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_while_the_account_is_recovered_is_not_left_in() {
+    let house = House::new().await;
+    first(&house).await;
+    let (_, id) = person(&house, "bob", "operator").await;
+    for round in 0..4 {
+        let old = if round == 0 { PASSWORD.to_owned() } else { format!("sentence number {round}") };
+        let new = format!("sentence number {}", round + 1);
+        let link = house.post(&format!("/api/v1/people/{id}/recover"), &json!({})).await.ok();
+        let link = path(link["link"].as_str().unwrap());
+        let secret = link.split("link=").nth(1).unwrap().to_owned();
+        let (mut bob, mut thief) = (Browser::new(&house), Browser::new(&house));
+        thief.address = [198, 51, 100, 7];
+        let form =
+            [("link", secret.as_str()), ("name", "bob"), ("password", &new), ("again", &new)];
+        let (back, _) =
+            tokio::join!(bob.fill(&link, "/welcome", &form), thief.sign_in("bob", &old));
+        assert_eq!(back.status, 303, "{}", back.body);
+        bob.api("GET", "/api/v1/account", None).await.ok();
+        if thief.session().is_some() {
+            assert_eq!(thief.api("GET", "/api/v1/account", None).await.status, 401, "{round}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ mod jwk;
 mod provider;
 mod token;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 use bartizan_core::{Id, Tenant, Timestamp, json};
@@ -49,6 +49,9 @@ struct Underway {
     /// Of the cookie: the browser that comes back must be the one that went.
     browser: String,
     nonce: String,
+    /// At which provider: a reload may have brought another.
+    #[serde(default)]
+    issuer: String,
     to: String,
     made_at: Timestamp,
 }
@@ -102,6 +105,7 @@ pub(crate) async fn begin(
     let underway = Underway {
         browser: codes::hash(&browser),
         nonce: nonce.clone(),
+        issuer: provider.config.issuer.clone(),
         to: to.to_owned(),
         made_at: gateway.cx.now(),
     };
@@ -133,9 +137,9 @@ pub(crate) async fn come_back(
     from: &Origin,
 ) -> Result<(Begun, String), Failure> {
     let provider = provider(admin)?;
-    let told = tell(admin, provider, &back, browser).await?;
+    let told = tell(admin, &provider, &back, browser).await?;
     let (claims, to) = told.inspect_err(|refused| count(admin, from, refused))?;
-    let account = known(admin, provider, &claims).await?;
+    let account = known(admin, &provider, &claims).await?;
     let mut account = account.inspect_err(|refused| count(admin, from, refused))?;
     let begun = enter::open(admin, &mut account, Stage::Full, from, "oidc").await?;
     Ok((begun, to))
@@ -171,7 +175,7 @@ async fn tell(
     let in_time = underway.made_at.after(UNDERWAY_MAX) > now
         && underway.made_at <= now.after(CLOCK_APART_MAX);
     let same = codes::same(cx, &codes::hash(browser.unwrap_or_default()), &underway.browser);
-    if !in_time || !same {
+    if !in_time || !same || underway.issuer != provider.config.issuer {
         return Ok(Err(unknown()));
     }
     if back.iss.as_ref().is_some_and(|iss| *iss != provider.config.issuer) {
@@ -266,14 +270,14 @@ fn name(config: &OidcConfig, claims: &Map<String, Value>, id: Id) -> String {
         .unwrap_or_else(|_| format!("person-{}", json::clip(&id.to_string(), 8)))
 }
 
-fn provider(admin: &Admin) -> Result<&Provider, Failure> {
+fn provider(admin: &Admin) -> Result<Arc<Provider>, Failure> {
     let missing =
         || Failure::not_found("no provider is configured (`people.oidc`); sign in with a password");
-    admin.people.oidc.as_ref().ok_or_else(missing)
+    admin.people().oidc.clone().ok_or_else(missing)
 }
 
 fn redirect(admin: &Admin) -> String {
-    format!("{}/sign-in/oidc/callback", admin.people.url)
+    format!("{}/sign-in/oidc/callback", admin.people().url)
 }
 
 fn scopes(config: &OidcConfig) -> String {
