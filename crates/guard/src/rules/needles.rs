@@ -1,8 +1,8 @@
 //! What a text must hold before a pattern can match: words taken from the patterns
 //! themselves, so that a slow search runs only where it may find something.
 //!
-//! Every pattern is taken apart into groups of words; a match holds one of each group. One
-//! automaton looks for the words of all patterns at once.
+//! Every pattern is taken apart into groups of words; a match holds one of each group. The
+//! words of all patterns of a family are looked for at once.
 
 use std::{
     borrow::Cow,

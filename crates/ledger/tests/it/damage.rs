@@ -216,6 +216,7 @@ impl Intact {
             }
             Damage::Drop(n) => self.edit(vec![(n, Vec::new(), -1)]),
             Damage::Double(n) => self.edit(vec![(n, self.piece(n).repeat(2), 1)]),
+            Damage::Swap(a, b) if a == b => Vec::new(),
             Damage::Swap(a, b) => {
                 self.edit(vec![(a, self.piece(b).to_vec(), 0), (b, self.piece(a).to_vec(), 0)])
             }
