@@ -106,6 +106,9 @@ pub struct Evidence {
     /// What was seen. It may hold a secret or a person's data: it rests encrypted and is never logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
+    /// What that was read as, where the view is not `plain`. It rests encrypted, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoded: Option<String>,
 }
 
 /// Something that is wrong.
@@ -143,6 +146,7 @@ impl Finding {
         let mut finding = self.clone();
         for evidence in &mut finding.evidence {
             evidence.excerpt = None;
+            evidence.decoded = None;
         }
         finding
     }
@@ -170,6 +174,7 @@ mod tests {
             span: Span::new(0, 3),
             view: "base64".into(),
             excerpt: Some("abc".into()),
+            decoded: Some("i\u{b7}".into()),
         };
         let finding = Finding::of(&META, Id::new(&cx), Confidence::percent(90), vec![evidence]);
         let wire = serde_json::to_value(finding.without_excerpts()).expect("serializes");

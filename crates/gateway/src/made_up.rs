@@ -244,6 +244,7 @@ impl Maker {
             span: Span::new(start, text.len()),
             view: "plain".to_owned(),
             excerpt: Some(hit.to_owned()),
+            decoded: None,
         };
         let confidence =
             Confidence::percent(u8::try_from(60 + self.random.below(40)).unwrap_or(60));

@@ -36,6 +36,8 @@ pub(crate) struct Match {
     pub(crate) rule: &'static Rule,
     pub(crate) span: Span,
     pub(crate) view: String,
+    /// What the view shows there, where that is not the plain text.
+    pub(crate) decoded: Option<String>,
     pub(crate) confidence: Confidence,
     pub(crate) mode: Mode,
     pub(crate) would: Verdict,
@@ -56,6 +58,7 @@ impl Match {
             span: Span::new(self.span.start + offset, self.span.end + offset),
             view: self.view.clone(),
             excerpt,
+            decoded: self.decoded.clone(),
         };
         Judged {
             code: self.rule.meta.code.to_owned(),
@@ -202,11 +205,15 @@ impl Guard {
                     if seen.iter().any(|m| m.span.start < span.end && span.start < m.span.end) {
                         continue;
                     }
+                    let decoded = view.and_then(|view| hit.span.of(&view.text));
+                    let decoded = decoded
+                        .map(|text| bartizan_core::json::clip(text, EXCERPT_BYTES_MAX).to_owned());
                     let view = view.map_or("plain", |view| view.name.as_str()).to_owned();
                     seen.push(Match {
                         rule,
                         span,
                         view,
+                        decoded,
                         confidence: hit.confidence,
                         mode: setting.mode,
                         would: setting.action,
