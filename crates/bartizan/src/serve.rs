@@ -27,6 +27,8 @@ use crate::{
 
 /// How often counts of refusals are written and old records are swept.
 const TICK: Duration = Duration::from_secs(15);
+/// How often the records of refusals are brought up to date.
+const TELL_EVERY: Duration = Duration::from_secs(3);
 /// How often the database is told how far the ledger is: what is cut off unnoticed is at most
 /// what was added since.
 const REMEMBER_EVERY: Duration = Duration::from_secs(5);
@@ -149,14 +151,13 @@ impl Running {
         }));
         self.tasks.push(tokio::spawn(async move {
             let mut tick = tokio::time::interval(TICK);
+            let mut soon = tokio::time::interval(TELL_EVERY);
             let mut swept = tokio::time::Instant::now();
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    _ = tick.tick() => {
-                        gateway.write_refusals(false);
-                        gateway.catch_up().await;
-                    }
+                    _ = soon.tick() => gateway.write_refusals(false).await,
+                    _ = tick.tick() => gateway.catch_up().await,
                 }
                 if swept.elapsed() >= SWEEP_EVERY {
                     swept = tokio::time::Instant::now();

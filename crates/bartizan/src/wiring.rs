@@ -111,7 +111,7 @@ impl House {
 
     /// Finishes what is being written.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
-        self.admin.gateway.write_refusals(true);
+        self.admin.gateway.write_refusals(true).await;
         if let Err(error) = self.remember_ledger().await {
             // What it remembers from before is true as well.
             tracing::warn!(

@@ -13,15 +13,17 @@ use serde_json::{Map, Value, json};
 /// A request and what was decided about it.
 pub const DECISION: Class = Class {
     name: "decision",
-    facets: &["verdict", "route", "model", "key", "protocol", "status", "rules", "approval"],
+    facets: &[
+        "verdict", "route", "model", "key", "protocol", "status", "rules", "approval", "end_user",
+    ],
     counted: &["verdict", "route", "model", "key", "protocol", "status", "rules"],
     retention: Retention::days(90),
 };
 /// A finding in a request or an answer.
 pub const FINDING: Class = Class {
     name: "finding",
-    facets: &["code", "severity", "route", "direction", "request", "state", "assignee"],
-    counted: &["code", "severity", "route", "direction", "state", "assignee"],
+    facets: &["code", "severity", "route", "direction", "request", "state", "assignee", "read_as"],
+    counted: &["code", "severity", "route", "direction", "state", "assignee", "read_as"],
     retention: Retention::days(365),
 };
 
@@ -241,10 +243,11 @@ pub(crate) fn finding_meta(
     direction: &str,
 ) -> Map<String, Value> {
     let finding = judged.finding.without_excerpts();
+    let read_as = finding.evidence.first().map(|evidence| evidence.view.clone());
     object(json!({
         "code": judged.code, "severity": finding.severity, "route": subject.route,
         "direction": direction, "request": subject.id, "mode": judged.mode,
-        "action": judged.action, "finding": finding, "state": OPEN,
+        "action": judged.action, "read_as": read_as, "finding": finding, "state": OPEN,
     }))
 }
 

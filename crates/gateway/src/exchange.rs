@@ -18,7 +18,7 @@ use crate::{
     decisions::{self, DECISION, FINDING, FindingText, Judgement, Outcome, Subject},
     gateway::Gateway,
     keys::Key,
-    protocols::{Failure, Protocol, Usage},
+    protocols::{Call, Failure, Protocol, Said, Usage},
     refusals, reply,
     routes::Route,
     traces::{Span, Trace},
@@ -38,11 +38,22 @@ pub(crate) struct Start {
     pub(crate) opaque: Vec<String>,
     /// The request's text, where it is kept.
     pub(crate) kept: Option<Value>,
+    /// The same as the rules left it, where they took something out of it.
+    pub(crate) sent: Option<Value>,
     pub(crate) trace: Trace,
     /// The approval that it waits for, or was let through by.
     pub(crate) approval: Option<Id>,
     /// When its key, policy and limits were done with, and the guard with its prompt.
     pub(crate) layers: [Duration; 2],
+}
+
+impl Start {
+    /// Keeps what a request became by its inspection, where its text is kept at all.
+    pub(crate) fn keep_sent(&mut self, report: &Report, call: &Call) {
+        if self.kept.is_some() && report.redactions > 0 {
+            self.sent = Some(call.body().clone());
+        }
+    }
 }
 
 /// A request that was decided. Its end is always recorded: where this is dropped before
@@ -92,6 +103,8 @@ pub(crate) struct End {
     pub(crate) report: Option<Report>,
     /// The text that was delivered.
     pub(crate) delivered: String,
+    /// The same part by part, for people.
+    pub(crate) said: Vec<Said>,
     pub(crate) usage: Usage,
     /// What was used is not known: what was reserved stays used.
     pub(crate) is_unsettled: bool,
@@ -183,6 +196,7 @@ impl Decided {
             budget,
             opaque: _,
             kept,
+            sent,
             trace,
             approval,
             layers,
@@ -232,7 +246,13 @@ impl Decided {
         let mut meta = decisions::meta(&subject, &judgement, &outcome, Some(entry), took_ms);
         meta.insert("layers".to_owned(), json!(times));
         meta.insert("approval".to_owned(), json!(approval));
-        let text = kept.map(|request| json!({"request": request, "delivered": end.delivered}));
+        let text = kept.map(|request| {
+            let mut text = decisions::object(
+                json!({"request": request, "delivered": end.delivered, "answer": end.said}),
+            );
+            text.extend(sent.map(|sent| ("sent".to_owned(), sent)));
+            Value::Object(text)
+        });
         let findings = collect(&prompt, end.report.as_ref());
         for (judged, direction) in &findings {
             metrics.finding(&judged.code, judged.mode, direction);

@@ -8,11 +8,11 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use bartizan_core::{Cx, Tenant, Timestamp};
 use bartizan_guard::Guard;
-use bartizan_ledger::{Entry, Ledger};
+use bartizan_ledger::{Entry, Ledger, Pending};
 use bartizan_net::Client;
 use bartizan_policy::Authorizer;
 use bartizan_store::Store;
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
     Error,
@@ -24,7 +24,7 @@ use crate::{
     recover::{SETTLED, When, recover},
     refusals,
     routes::Live,
-    tally::Tally,
+    tally::{Due, Known, Note, REFUSAL, Tally},
     traces::Exporter,
 };
 
@@ -51,6 +51,8 @@ pub struct Gateway {
     pub authorizer: Authorizer,
     pub metrics: Metrics,
     pub(crate) tally: Tally,
+    /// Held while records of refusals are written: one after the other.
+    noting: tokio::sync::Mutex<()>,
     pub(crate) exporter: Exporter,
     client: Client,
     live: ArcSwap<Live>,
@@ -74,6 +76,7 @@ impl Gateway {
             holds: Holds::new(store.clone(), cx.clone()),
             metrics: Metrics::default(),
             tally: Tally::default(),
+            noting: tokio::sync::Mutex::default(),
             exporter: Exporter::new(collector.as_ref(), client.clone()),
             cx,
             store,
@@ -102,35 +105,81 @@ impl Gateway {
     }
 
     /// Hands an entry to the ledger; a ledger that takes none denies the request.
-    pub(crate) fn append(&self, entry: Entry) -> Result<bartizan_ledger::Pending, Failure> {
+    pub(crate) fn append(&self, entry: Entry) -> Result<Pending, Failure> {
         self.ledger
             .append(entry)
             .map_err(|error| refusals::internal("the ledger takes no entries", &error))
     }
 
     /// Counts a refusal before a verdict, and records it as the tally says.
-    pub(crate) fn refuse(&self, caller: &str, failure: &Failure) {
-        self.count_refusal(caller, failure.code);
+    pub(crate) fn refuse(self: &Arc<Self>, known: &Known, failure: &Failure) {
+        self.tell(known, failure.code);
     }
 
     /// The same for refusals of administration.
-    pub fn count_refusal(&self, caller: &str, code: &'static str) {
+    pub fn count_refusal(self: &Arc<Self>, caller: &str, code: &'static str) {
+        self.tell(&Known::new(caller), code);
+    }
+
+    fn tell(self: &Arc<Self>, known: &Known, code: &'static str) {
         self.metrics.refusal(code);
-        if let Some(entry) = self.tally.count(self.cx.now(), code, caller) {
-            self.write_refusal(entry);
+        let Some(due) = self.tally.count(&self.cx, code, known) else { return };
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (gateway, Due { entry, note }) = (self.clone(), due);
+        let pending = entry.map(|entry| self.ledger.append(entry));
+        runtime.spawn(async move { gateway.write_refusal(pending, note).await });
+    }
+
+    /// Writes the counts of refusals whose window has ended, or all of them at the end, and
+    /// brings the records for people up to date.
+    pub async fn write_refusals(&self, all: bool) {
+        let due = self.tally.due(self.cx.now(), all).into_iter();
+        // All entries are on their way before the first is waited for.
+        let due: Vec<_> = due
+            .map(|Due { entry, note }| (entry.map(|entry| self.ledger.append(entry)), note))
+            .collect();
+        for (pending, note) in due {
+            self.write_refusal(pending, note).await;
         }
     }
 
-    /// Writes the counts of refusals whose window has ended, or all of them at the end.
-    pub fn write_refusals(&self, all: bool) {
-        for entry in self.tally.due(self.cx.now(), all) {
-            self.write_refusal(entry);
+    async fn write_refusal(
+        &self,
+        pending: Option<Result<Pending, bartizan_ledger::Error>>,
+        note: Option<Note>,
+    ) {
+        let index = match pending {
+            None => None,
+            Some(Ok(pending)) => pending.await.ok().map(|sealed| sealed.index()),
+            Some(Err(error)) => {
+                tracing::error!(%error, "a refusal could not be recorded");
+                None
+            }
+        };
+        let Some(note) = note else { return };
+        let _one_by_one = self.noting.lock().await;
+        if let Err(error) = self.note(note, index).await {
+            tracing::warn!(%error, "the record of a refusal could not be stored; the ledger has it");
         }
     }
 
-    fn write_refusal(&self, entry: Entry) {
-        if let Err(error) = self.ledger.append(entry) {
-            tracing::error!(%error, "a refusal could not be recorded");
+    /// Puts the record of a kind of refusals, or a newer count into it.
+    async fn note(
+        &self,
+        Note { id, tenant, mut meta }: Note,
+        index: Option<u64>,
+    ) -> Result<(), bartizan_store::Error> {
+        match self.store.get(&tenant, &REFUSAL, id).await? {
+            None => {
+                meta.insert("ledger_index".to_owned(), index.into());
+                self.store.put(&tenant, &REFUSAL, id, meta, None).await
+            }
+            Some(old) => {
+                let first = old.meta.get("ledger_index").cloned();
+                meta.insert("ledger_index".to_owned(), first.unwrap_or_default());
+                let put = self.store.replace(&tenant, &REFUSAL, id, old.version, meta, None);
+                put.await.map(|_| ())
+            }
         }
     }
 

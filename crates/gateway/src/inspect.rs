@@ -30,6 +30,7 @@ use crate::{
     protocols::{Failure, Provider},
     refusals, reply,
     routes::Route,
+    tally::Known,
 };
 
 /// Texts of one request.
@@ -76,8 +77,10 @@ pub(crate) async fn handle(
         live,
         provider: Provider::OpenAi,
     };
+    let mut known = Known::new(&arrival.caller);
     let answered = async {
         let key = authenticate(&gateway, &head.headers).await?;
+        known.whom.key = Some((key.tenant.clone(), key.id));
         let bounds = &arrival.live.config.data;
         let bytes = intake::read(
             &head.headers,
@@ -91,7 +94,7 @@ pub(crate) async fn handle(
     match answered.await {
         Ok((body, verdict)) => reply::json(200, &body, arrival.id, Some(verdict)),
         Err(failure) => {
-            gateway.refuse(&arrival.caller, &failure);
+            gateway.refuse(&known, &failure);
             reply::failure(arrival.provider, &failure, arrival.id)
         }
     }

@@ -44,8 +44,10 @@ pub use gateway::{Gateway, Parts};
 pub use recover::{When, recover};
 pub use router::{health, router};
 
+pub use tally::REFUSAL;
+
 use bartizan_store::Class;
 
 /// The classes of records that this room owns.
 pub const CLASSES: &[&Class] =
-    &[&keys::KEY, &holds::APPROVAL, &decisions::DECISION, &decisions::FINDING];
+    &[&keys::KEY, &holds::APPROVAL, &decisions::DECISION, &decisions::FINDING, &REFUSAL];

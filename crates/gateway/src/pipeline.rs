@@ -33,6 +33,7 @@ use crate::{
     protocols::{self, Call, Failure, Protocol, Provider, StreamReader},
     refusals, relay, reply,
     routes::{Live, Route},
+    tally::Known,
     traces::Trace,
     upstream::Passage,
 };
@@ -71,11 +72,12 @@ pub(crate) async fn handle(
         live,
         provider: protocols::provider_of(head.uri.path(), &head.headers),
     };
-    match answer(&gateway, &arrival, &head, body).await {
+    let mut known = Known::new(&arrival.caller);
+    match answer(&gateway, &arrival, &head, body, &mut known).await {
         Ok(response) => response,
         Err(failure) => {
             refusals::log(&failure, arrival.id, "", None);
-            gateway.refuse(&arrival.caller, &failure);
+            gateway.refuse(&known, &failure);
             reply::failure(arrival.provider, &failure, arrival.id)
         }
     }
@@ -86,8 +88,10 @@ async fn answer(
     arrival: &Arrival,
     head: &Head,
     body: Body,
+    known: &mut Known,
 ) -> Result<Response, Failure> {
     let key = authenticate(gateway, &head.headers).await?;
+    known.whom.key = Some((key.tenant.clone(), key.id));
     if let Some(list) = models(gateway, arrival, head, &key) {
         return Ok(list);
     }
@@ -101,6 +105,7 @@ async fn answer(
     let body = intake::parse(&bytes, bounds.body_bytes_max)?;
     let mut call = protocol.read(body).map_err(|refusal| refusals::unreadable(&refusal))?;
     let route = route(arrival, &call)?;
+    known.whom.route = Some(route.name.clone());
     let _grant = authorize(gateway, &key, &route, &call)?;
     let opaque = opaque(&route, &call)?;
     let end_user = identity::end_user(
@@ -108,11 +113,14 @@ async fn answer(
         route.config.end_user_header.as_deref(),
         call.end_user.as_deref(),
     );
+    if let Some(user) = &end_user {
+        known.end_user = Some(digest(gateway, &key, "end-user", user.as_bytes()).await?);
+    }
     let budget =
         reserve(gateway, arrival, &key, &route, &call, end_user.as_deref(), bytes.len()).await?;
+    let end_user = known.end_user.clone();
     let subject =
-        subject(gateway, arrival, &key, &route, &call, protocol, end_user.as_deref(), &bytes)
-            .await?;
+        subject(gateway, arrival, &key, &route, &call, protocol, end_user, &bytes).await?;
     let context = Context::new(
         call.system_texts(),
         route.config.canaries.clone(),
@@ -133,6 +141,7 @@ async fn answer(
         budget,
         opaque,
         kept,
+        sent: None,
         trace: Trace::of(&gateway.cx, &head.headers),
         approval: None,
         layers: [taken_in, arrival.at.elapsed()],
@@ -251,19 +260,13 @@ async fn subject(
     route: &Route,
     call: &Call,
     protocol: &dyn Protocol,
-    end_user: Option<&str>,
+    end_user: Option<String>,
     body: &[u8],
 ) -> Result<Subject, Failure> {
     let broken = |error: bartizan_store::Error| {
         refusals::internal("the tenant's key cannot be read", &error)
     };
     let store = &gateway.store;
-    let end_user = match end_user {
-        Some(user) => {
-            Some(store.digest(&key.tenant, "end-user", user.as_bytes()).await.map_err(broken)?)
-        }
-        None => None,
-    };
     Ok(Subject {
         id: arrival.id,
         time: arrival.time,
@@ -320,7 +323,7 @@ async fn screen(
 
 /// Records the decision, and goes on or refuses.
 async fn decide(
-    start: Start,
+    mut start: Start,
     screening: Screening<Call>,
     context: Context,
     reader: Option<Box<dyn StreamReader>>,
@@ -328,6 +331,7 @@ async fn decide(
     start.gateway.metrics.own_share(start.at.elapsed());
     match screening {
         Screening::Pass(call, report) => {
+            start.keep_sent(&report, call.get());
             forward(start, Passage::Screened(call), report, None, context, reader).await
         }
         Screening::Stopped(report) => {
@@ -335,6 +339,7 @@ async fn decide(
             stop(start, report, None, failure).await
         }
         Screening::Held(held, report) => {
+            start.keep_sent(&report, held.get());
             let ttl = Duration::from_secs(start.route.config.hold_s);
             let about = format!("{}\n{}\n{}", start.key.id, start.route.name, start.subject.prompt);
             let digest =

@@ -19,7 +19,8 @@ use crate::{
     exchange::{End, Exchange},
     gateway::Gateway,
     protocols::{
-        self, Arguments, Batch, Envelope, Failure, Joints, Lane, Out, Piece, StreamReader, Usage,
+        self, Arguments, Batch, Envelope, Failure, Joints, Lane, Out, Piece, Said, StreamReader,
+        Usage,
     },
     refusals, reply,
     routes::Route,
@@ -55,6 +56,8 @@ pub(crate) async fn start(
         joints: Joints::default(),
         report: Report::default(),
         delivered: String::new(),
+        keeps_text: exchange.start.kept.is_some(),
+        said: BTreeMap::new(),
         usage: None,
         reader,
         sender,
@@ -81,6 +84,9 @@ struct Relay {
     joints: Joints,
     report: Report,
     delivered: String,
+    keeps_text: bool,
+    /// What was delivered of each lane, where text is kept; and in which channel.
+    said: BTreeMap<Lane, (Channel, String)>,
     usage: Option<Usage>,
     reader: Box<dyn StreamReader>,
     sender: mpsc::Sender<Bytes>,
@@ -135,6 +141,7 @@ impl Relay {
         };
         end.report = Some(self.report);
         end.delivered = self.delivered;
+        end.said = self.said.into_iter().map(|(lane, said)| Said::of_lane(&lane, said)).collect();
         // The client learns the end only once it is on record.
         let closing = match exchange.finish(end).await {
             Ok(()) => closing,
@@ -206,7 +213,7 @@ impl Relay {
         self.bound()?;
         let (gateway, route, context) = (&self.gateway, &self.route, &self.context);
         let (_, stream) = self.lanes.entry(lane.clone()).or_insert_with(|| {
-            let location = format!("/{}/{}/{}", lane.index, lane.part, lane.field);
+            let location = lane.place();
             (channel, gateway.guard.stream(&route.profile, context.clone(), channel, &location))
         });
         let step = stream.push(&gateway.cx, text);
@@ -242,7 +249,7 @@ impl Relay {
             }
         }
         if let Some(text) = self.whole.remove(lane) {
-            let location = format!("/{}/{}/{}", lane.index, lane.part, lane.field);
+            let location = lane.place();
             let arguments = self.screen(Arguments { location, text: Value::String(text) })?;
             let text = arguments.get().text.as_str().unwrap_or_default().to_owned();
             self.out(Out::Whole { lane: lane.clone(), text }).await?;
@@ -273,8 +280,11 @@ impl Relay {
         for out in self.joints.settle(batch) {
             match out {
                 Out::Text(protocols::Text { text, .. }) if text.is_empty() => {}
-                Out::Text(protocols::Text { lane, text, .. }) | Out::Whole { lane, text } => {
-                    self.deliver(&lane, &text).await?;
+                Out::Text(protocols::Text { lane, channel, text, .. }) => {
+                    self.deliver(&lane, channel, &text).await?;
+                }
+                Out::Whole { lane, text } => {
+                    self.deliver(&lane, Channel::ToolCall, &text).await?;
                 }
                 Out::Pass(envelope) => self.pass(envelope).await?,
             }
@@ -303,9 +313,15 @@ impl Relay {
         }
     }
 
-    async fn deliver(&mut self, lane: &Lane, text: &str) -> Result<(), Cut> {
+    async fn deliver(&mut self, lane: &Lane, channel: Channel, text: &str) -> Result<(), Cut> {
         let event = self.reader.write(lane, text);
         self.delivered.push_str(text);
+        if self.keeps_text {
+            match self.said.get_mut(lane) {
+                Some((_, said)) => said.push_str(text),
+                None => drop(self.said.insert(lane.clone(), (channel, text.to_owned()))),
+            }
+        }
         self.send(&event).await
     }
 

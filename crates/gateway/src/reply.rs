@@ -92,7 +92,7 @@ pub(crate) async fn whole(
         Screening::Pass(reply, report) => {
             let verdict = exchange.prompt.verdict.max(report.verdict);
             let mut reply = reply.into_inner();
-            let delivered = reply.text();
+            let (delivered, said) = reply.text();
             let usage = usage.unwrap_or_else(|| estimate(prompt_bytes, delivered.len()));
             let body = reply.into_body();
             let id = exchange.start.subject.id;
@@ -101,6 +101,7 @@ pub(crate) async fn whole(
                 target: Some(target),
                 report: Some(report),
                 delivered,
+                said,
                 usage,
                 ..End::default()
             };

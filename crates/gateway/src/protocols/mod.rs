@@ -58,7 +58,7 @@ pub use catalog::ALL;
 pub use failure::{Failure, error_body};
 pub(crate) use joints::{Batch, Joints, Out, Text};
 pub(crate) use stream::Arguments;
-pub use stream::{Envelope, Lane, Piece, StreamReader};
+pub use stream::{Envelope, Lane, Piece, Said, StreamReader};
 pub use walk::Walk;
 
 /// What a route's `allow_opaque` may name: the kinds of [`Opaque`].
@@ -288,18 +288,23 @@ impl Reply {
         self.protocol.usage(&self.body)
     }
 
-    /// All its text, for the digest in the ledger.
-    pub fn text(&mut self) -> String {
-        let mut text = String::new();
+    /// All its text: for the digest in the ledger, and part by part.
+    pub fn text(&mut self) -> (String, Vec<Said>) {
+        let (mut text, mut parts) = (String::new(), Vec::new());
         let mut take = |slot: &Slot, one: &mut String| {
             let is_answer = slot.channel.is_outbound() || slot.channel == Channel::ToolCall;
             if is_answer && !slot.location.ends_with("#seam") {
                 text.push_str(one);
                 text.push('\n');
+                parts.push(Said {
+                    channel: slot.channel,
+                    place: slot.location.clone(),
+                    text: one.clone(),
+                });
             }
         };
         self.protocol.walk_reply(&mut self.body, &mut Walk::new(&mut take, None, None));
-        text
+        (text, parts)
     }
 
     #[cfg(test)]

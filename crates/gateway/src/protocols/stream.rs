@@ -36,6 +36,26 @@ impl Lane {
     pub(super) fn new(index: u64, part: u64, field: &str) -> Self {
         Self { index, part, field: field.to_owned() }
     }
+
+    /// How evidence names it.
+    pub(crate) fn place(&self) -> String {
+        format!("/{}/{}/{}", self.index, self.part, self.field)
+    }
+}
+
+/// One text of an answer as it was delivered, and where it stood.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Said {
+    pub channel: Channel,
+    /// The JSON pointer in an answer that came whole; of a stream, its lane as evidence names it.
+    pub place: String,
+    pub text: String,
+}
+
+impl Said {
+    pub(crate) fn of_lane(lane: &Lane, (channel, text): (Channel, String)) -> Self {
+        Self { channel, place: lane.place(), text }
+    }
 }
 
 /// What an event of a stream comes down to.

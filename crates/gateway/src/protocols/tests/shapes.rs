@@ -149,7 +149,7 @@ fn pictures_and_sounds_are_counted() {
 #[test]
 fn the_text_of_an_answer_is_taken_once() {
     let body = json!({"id": "m", "role": "assistant", "content": [{"type": "text", "text": "An oak"}, {"type": "text", "text": " is tall."}]});
-    let text = reply("anthropic-messages", &body).text();
+    let text = reply("anthropic-messages", &body).text().0;
     assert_eq!(text.matches("An oak").count(), 1, "{text}");
 }
 
