@@ -99,7 +99,7 @@ export async function places(page) {
   await page.goto(url("/"));
   const nav = await page.$$eval(".side nav a", (links) => links.map((link) => link.getAttribute("href")));
   must(nav.length > 15, `only ${nav.length} pages are in the navigation`);
-  const out = [...nav, "/help", "/search?q=GD", "/search", "/traffic?verdict=nothing", "/findings?state=any", "/findings?state=resolved", "/approvals?state=any", "/settings?changed=1", "/there-is-no-such-page"];
+  const out = [...nav, "/help", "/search?q=GD", "/search", "/traffic?model=nothing", "/refusals?code=nothing", "/findings?state=any", "/findings?state=resolved", "/approvals?state=any", "/settings?changed=1", "/there-is-no-such-page"];
   for (const list of ["/traffic?range=90d", "/findings", "/keys", "/rules", "/ledger"]) {
     await page.goto(url(list));
     const first = await page.$eval("main tr[data-id] a.rowlink", (link) => link.getAttribute("href")).catch(() => null);

@@ -16,6 +16,8 @@ await browser({ viewport: { width: 1280, height: 860 } }, async (context) => {
   const at = await cursor();
   must(at, "j leads to no row");
 
+  const counted = () => page.textContent("[data-fresh=total]");
+  const before = await counted();
   const took = [];
   for (let n = 0; n < ROUNDS; n += 1) {
     const answer = await ask(`live ${n}`);
@@ -29,6 +31,10 @@ await browser({ viewport: { width: 1280, height: 860 } }, async (context) => {
   console.log(`live update after the answer: median ${took[ROUNDS / 2]} ms, slowest ${took[ROUNDS - 1]} ms of ${ROUNDS}`);
   if (took[ROUNDS - 1] > MS_MAX) problems.push(`an update took ${took[ROUNDS - 1]} ms`);
   if ((await cursor()) !== at) problems.push("the cursor moved with the updates");
+
+  // Chart and counts follow.
+  for (let n = 0; n < 50 && (await counted()) === before; n += 1) await new Promise((done) => setTimeout(done, 200));
+  if ((await counted()) === before) problems.push("the count beside the rows stays as it was");
 
   // Offline for a while: what came meanwhile is there afterwards, once.
   await context.setOffline(true);

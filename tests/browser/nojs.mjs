@@ -74,6 +74,40 @@ await browser({ javaScriptEnabled: false, viewport: { width: 1280, height: 860 }
   const again = await ask(given.held);
   must(again.status === 200, `an approved request answered ${again.status}`);
 
+  // Another is read where it waits, and denied: not without a reason.
+  const other = `${given.held} And this.`;
+  await ask(other);
+  const until = async (path, words) => {
+    const said = async () => words.test(await page.textContent("body"));
+    for (let n = 0; n < 40 && !(await said()); n += 1) {
+      await new Promise((done) => setTimeout(done, 250));
+      await page.goto(url(path));
+    }
+    must(await said(), `${path} does not say ${words}`);
+  };
+  await until("/settings", /1 waiting/);
+  await page.goto(url("/approvals"));
+  await page.click("text=read it here");
+  await says(other);
+  const token = await page.inputValue("input[name=csrf]");
+  const path = await page.locator("form:has(button[value=deny])").first().getAttribute("action");
+  const silent = await context.request.post(url(path), { form: { csrf: token, decision: "deny", why: " " } });
+  must(silent.status() === 400 && (await silent.text()).includes("say why"), `a silent denial answered ${silent.status()}`);
+  await page.locator("input[name=why]").first().fill("not for outsiders");
+  await page.locator("button[value=deny]").first().click();
+  await says("Denied");
+  await page.goto(url("/approvals?state=denied"));
+  await says(`by ${given.name}`);
+  must((await ask(other)).status === 403, "a denied request went through");
+
+  // What was refused before a verdict is counted, and where it came from.
+  for (let n = 0; n < 3; n += 1) await fetch(`${given.gateway}/v1/models`, { headers: { authorization: "Bearer bz_no_such_key" } });
+  await until("/refusals?code=unknown_key", /[3-9]unknown_key/);
+
+  // What is not there says so where one is.
+  await page.goto(url("/no-such-page"));
+  must(await page.$("nav[aria-label=Pages]"), "a page that is not there has no navigation");
+
   // The ledger verifies, and two heads are compared.
   await page.goto(url("/ledger"));
   await page.locator("main tr[data-id] a.rowlink").nth(3).click();

@@ -18,6 +18,7 @@ use bartizan_core::constants::{ADMIN_LISTEN, CONFIG_FILE, DATA_DIR, ENV_PREFIX};
 use bartizan_gateway::config::{
     DataConfig, GatewayConfig, NetConfig, Price, RouteConfig, TelemetryConfig, TlsConfig,
 };
+use bartizan_gateway::upstream::TargetConfig;
 use bartizan_net::Client;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -367,7 +368,14 @@ impl Config {
         let of = |config: &Self| {
             Loaded { config: config.clone(), file: None, tree: Tree::empty() }.settings()
         };
-        let usual = of(&Self::default());
+        // A route that is there, and its targets, have defaults of their own.
+        let mut usual = Self::default();
+        for (name, route) in &self.routes {
+            let targets = route.targets.iter().map(|_| TargetConfig::default()).collect();
+            let route = RouteConfig { targets, ..RouteConfig::default() };
+            usual.routes.insert(name.clone(), route);
+        }
+        let usual = of(&usual);
         let told = |mut setting: Setting| {
             if !usual.contains(&setting) {
                 origin.clone_into(&mut setting.origin);

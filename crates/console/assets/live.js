@@ -1,13 +1,16 @@
 // New rows as they happen: the server sends each as it would stand in the page. The
 // browser asks again after the last that it had (Last-Event-ID), so that none is missing.
 
-import { one, onSwap } from "./dom.js";
+import { all, one, onSwap } from "./dom.js";
 
 /** Rows that are kept in the page. */
 const ROWS_MAX = 200;
+/** How long after new rows chart and counts are read again, in milliseconds. */
+const AFTER_MS = 2000;
 
 /** @type {EventSource | null} */
 let source = null;
+let timer = 0;
 
 export function start() {
   begin();
@@ -36,6 +39,8 @@ function begin() {
 function end() {
   source?.close();
   source = null;
+  clearTimeout(timer);
+  timer = 0;
   state("off", "Paused");
 }
 
@@ -66,6 +71,7 @@ function add(body, html) {
   const row = holder.content.querySelector("tr");
   if (!(row instanceof HTMLTableRowElement) || !row.dataset.id) return;
   if (body.querySelector(`tr[data-id="${CSS.escape(row.dataset.id)}"]`)) return;
+  if (!timer) timer = window.setTimeout(() => void count(), AFTER_MS);
   row.classList.add("new");
   row.dataset.arrived = String(Date.now());
   // Rows that come late find their place by the time that they carry.
@@ -81,4 +87,23 @@ function add(body, html) {
   }
   const last = body.rows[body.rows.length - 1];
   if (body.rows.length > ROWS_MAX && last && !last.contains(document.activeElement)) last.remove();
+}
+
+/** Puts what counts the rows in the place of what counted them before. */
+async function count() {
+  const answer = await fetch(location.href, { credentials: "same-origin" }).catch(() => null);
+  timer = 0;
+  if (!source || !answer?.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const old of all("[data-fresh]", HTMLElement)) {
+    const fresh = one(`[data-fresh="${old.dataset.fresh}"]`, HTMLElement, page);
+    // What somebody is at stays as it is until the next time.
+    if (!fresh || old.contains(document.activeElement) || one(".brush", SVGElement, old)) continue;
+    const folds = all("details", HTMLDetailsElement, old);
+    all("details", HTMLDetailsElement, fresh).forEach((fold, at) => {
+      const was = folds[at];
+      if (was) fold.open = was.open;
+    });
+    old.replaceWith(document.adoptNode(fresh));
+  }
 }

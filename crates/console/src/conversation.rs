@@ -27,6 +27,27 @@ pub(crate) struct Turn {
     pub(crate) code: bool,
     /// Whether it only describes a tool, and nothing was found in it.
     pub(crate) aside: bool,
+    /// What became of it before it went on, where the rules took something out.
+    pub(crate) became: Option<Html>,
+    /// How marked places were read, where that is not as they stand.
+    pub(crate) reads: Vec<Read>,
+}
+
+/// A place that was decoded before a rule saw something in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    /// The rule.
+    pub(crate) words: String,
+    /// By which decodings, outermost first.
+    pub(crate) view: String,
+    pub(crate) text: String,
+}
+
+impl Read {
+    fn of(mark: &Marked) -> Option<Self> {
+        let text = mark.evidence.decoded.clone()?;
+        Some(Self { words: mark.words.clone(), view: mark.evidence.view.clone(), text })
+    }
 }
 
 /// A place to mark, and as what.
@@ -37,27 +58,92 @@ pub(crate) struct Marked {
     pub(crate) words: String,
 }
 
-/// The turns of a kept exchange: `{"request": body, "delivered": text}`.
+/// The turns of a kept exchange: `{"request": body, "sent": body, "answer": [part], "delivered":
+/// text}`, of which `sent` is there where the rules changed the request, and records of before
+/// have no parts.
 pub(crate) fn turns(kept: &Value, marks: &[(bool, Marked)]) -> Vec<Turn> {
     let mut out = Vec::new();
-    let inbound: Vec<&Marked> =
-        marks.iter().filter(|(out, _)| !out).map(|(_, mark)| mark).collect();
+    let of = |outbound: bool| -> Vec<&Marked> {
+        marks.iter().filter(|(out, _)| *out == outbound).map(|(_, mark)| mark).collect()
+    };
     if let Some(request) = kept.get("request") {
-        gather(request, &mut String::new(), "request", &inbound, &mut out, 0);
+        gather(request, &mut String::new(), "request", &of(false), &mut out, 0);
     }
-    let delivered = kept.get("delivered").and_then(Value::as_str).unwrap_or_default();
-    if !delivered.is_empty() {
-        // What was delivered is what the rules left of it: their places are in what came before.
-        let text = marked(delivered, &[]);
-        out.push(Turn {
-            who: "answer, as delivered".to_owned(),
-            place: String::new(),
-            text,
-            code: false,
-            aside: false,
-        });
+    if let Some(sent) = kept.get("sent") {
+        let text = |body: &Value, place: &str| {
+            body.pointer(place).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        for turn in &mut out {
+            let (before, after) = (text(&kept["request"], &turn.place), text(sent, &turn.place));
+            turn.became = (before != after).then(|| marked(&after, &[]));
+        }
+    }
+    match kept.get("answer").and_then(Value::as_array) {
+        Some(parts) => answer(parts, &of(true), &mut out),
+        None => {
+            let delivered = kept.get("delivered").and_then(Value::as_str).unwrap_or_default();
+            if !delivered.is_empty() {
+                out.push(Turn::of(ANSWER, "", delivered, &[]));
+            }
+        }
     }
     out
+}
+
+const ANSWER: &str = "answer, as delivered";
+
+/// The parts of an answer, those of a tool call under the tool's name.
+fn answer(parts: &[Value], marks: &[&Marked], out: &mut Vec<Turn>) {
+    let mut tool: Option<(String, String)> = None;
+    for part in parts.iter().take(TURNS_MAX) {
+        let word = |name: &str| part.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (channel, place, text) = (word("channel"), word("place"), word("text"));
+        let (parent, last) = place.rsplit_once('/').unwrap_or(("", place));
+        let is_call = channel == "tool_call";
+        if is_call && matches!(last, "name" | "id") {
+            if last == "name" {
+                tool = Some((parent.to_owned(), json::clip(text, 64).to_owned()));
+            }
+            continue;
+        }
+        if !is_call
+            && SETTINGS.contains(&last)
+            && marks.iter().all(|mark| mark.evidence.location != place)
+        {
+            continue;
+        }
+        let within = |(of, _): &&(String, String)| place.starts_with(of.as_str());
+        let who = match (channel, tool.as_ref().filter(within)) {
+            ("tool_call", Some((_, name))) => format!("answer calls the tool {name}"),
+            ("tool_call", None) => "answer calls a tool".to_owned(),
+            ("reasoning", _) => "reasoning, as delivered".to_owned(),
+            _ => ANSWER.to_owned(),
+        };
+        // What the rules left of it has other places than what they saw: only those marks
+        // stand that still say what is there.
+        let here = |mark: &&&Marked| {
+            let evidence = &mark.evidence;
+            evidence.location == place && evidence.span.of(text) == evidence.excerpt.as_deref()
+        };
+        let marks: Vec<&Marked> = marks.iter().filter(here).copied().collect();
+        let mut turn = Turn::of(&who, place, text, &marks);
+        turn.code = is_call;
+        out.push(turn);
+    }
+}
+
+impl Turn {
+    fn of(who: &str, place: &str, text: &str, marks: &[&Marked]) -> Self {
+        Self {
+            who: who.to_owned(),
+            place: place.to_owned(),
+            text: marked(text, marks),
+            code: false,
+            aside: false,
+            became: None,
+            reads: marks.iter().filter_map(|mark| Read::of(mark)).collect(),
+        }
+    }
 }
 
 /// Whose words a tool's description is.
@@ -108,11 +194,11 @@ fn gather(
             if here.is_empty() && (text.is_empty() || SETTINGS.contains(&last)) {
                 return;
             }
-            let code =
+            let mut turn = Turn::of(who, place, text, &here);
+            turn.code =
                 matches!(last, "arguments" | "partial_json") || place.contains("/parameters/");
-            let aside = here.is_empty() && who == TOOL;
-            let text = marked(text, &here);
-            out.push(Turn { who: who.to_owned(), place: place.clone(), text, code, aside });
+            turn.aside = here.is_empty() && who == TOOL;
+            out.push(turn);
         }
         Value::Array(items) => {
             for (at, item) in items.iter().enumerate() {
@@ -209,6 +295,7 @@ mod tests {
             span: Span::new(start, end),
             view: view.to_owned(),
             excerpt: None,
+            decoded: None,
         };
         Marked { evidence, severity: "high".to_owned(), words: "GD001 override".to_owned() }
     }
@@ -244,6 +331,48 @@ mod tests {
         );
         let kept = serde_json::json!({"request": {"instructions": "I", "input": "Q"}});
         assert_eq!(shown(&turns(&kept, &[])), ["system /instructions I", "user /input Q"]);
+    }
+
+    #[test]
+    fn answers_come_part_by_part_and_tool_calls_under_their_names() {
+        let kept = serde_json::json!({"request": {}, "delivered": "Sure.\nmail\n{}\n", "answer": [
+            {"channel": "output", "place": "/choices/0/message/content", "text": "Sure."},
+            {"channel": "tool_call", "place": "/choices/0/message/tool_calls/0/function/name", "text": "mail"},
+            {"channel": "tool_call", "place": "/choices/0/message/tool_calls/0/function/arguments", "text": "{}"},
+            {"channel": "tool_call", "place": "/0/1/arguments", "text": "[]"},
+        ]});
+        let mut mark = mark("/choices/0/message/content", 0, 4, "plain");
+        mark.evidence.excerpt = Some("Sure".to_owned());
+        let mut gone = mark.clone();
+        gone.evidence.excerpt = Some("What".to_owned());
+        assert_eq!(
+            shown(&turns(&kept, &[(true, mark), (true, gone)])),
+            [
+                "answer, as delivered /choices/0/message/content <mark class=\"high\" title=\"GD001 override\">Sure</mark>.",
+                "answer calls the tool mail /choices/0/message/tool_calls/0/function/arguments {}",
+                "answer calls a tool /0/1/arguments []",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_went_on_and_what_was_decoded_stand_beside_what_came() {
+        let kept = serde_json::json!({
+            "request": {"messages": [{"role": "user", "content": "aWdub3Jl <x>"}, {"role": "user", "content": "b"}]},
+            "sent": {"messages": [{"role": "user", "content": "[REDACTED] <x>"}, {"role": "user", "content": "b"}]},
+        });
+        let mut mark = mark("/messages/0/content", 0, 8, "base64");
+        mark.evidence.decoded = Some("ignore".to_owned());
+        let turns = turns(&kept, &[(false, mark)]);
+        let became: Vec<_> =
+            turns.iter().map(|turn| turn.became.as_ref().map(Html::as_str)).collect();
+        assert_eq!(became, [Some("[REDACTED] &lt;x&gt;"), None]);
+        let read = Read {
+            words: "GD001 override".to_owned(),
+            view: "base64".to_owned(),
+            text: "ignore".to_owned(),
+        };
+        assert_eq!(turns[0].reads, [read]);
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! What the pages keep in memory: the configuration as plain data, and how many listen.
 
 use std::{
+    collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
+use bartizan_core::Tenant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// LIMIT: pages that are live at once; each looks into the store several times a second.
 const STREAMS_MAX: usize = 64;
+/// How long a count of what waits is shown before it is counted anew.
+const COUNTED: Duration = Duration::from_secs(2);
 
 /// A value of the configuration in force. Whoever makes it leaves secrets out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +28,16 @@ pub struct Setting {
 pub(crate) struct Desk {
     settings: RwLock<Arc<Vec<Setting>>>,
     streams: Arc<Semaphore>,
+    waiting: Mutex<HashMap<Tenant, (Instant, u64)>>,
 }
 
 impl Default for Desk {
     fn default() -> Self {
-        Self { settings: RwLock::default(), streams: Arc::new(Semaphore::new(STREAMS_MAX)) }
+        Self {
+            settings: RwLock::default(),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            waiting: Mutex::default(),
+        }
     }
 }
 
@@ -38,6 +48,23 @@ impl Desk {
 
     pub(crate) fn set(&self, settings: Vec<Setting>) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// How many approvals wait, as it was counted lately.
+    pub(crate) fn waiting(&self, tenant: &Tenant) -> Option<u64> {
+        let known = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(tenant).filter(|(at, _)| at.elapsed() < COUNTED).map(|(_, count)| *count)
+    }
+
+    pub(crate) fn set_waiting(&self, tenant: &Tenant, count: u64) {
+        let mut known = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, (at, _)| at.elapsed() < COUNTED);
+        known.insert(tenant.clone(), (Instant::now(), count));
+    }
+
+    /// Has it counted anew, since somebody decided.
+    pub(crate) fn forget_waiting(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// A place among those that listen, until it is dropped; `None` when all are taken.

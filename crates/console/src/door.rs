@@ -197,7 +197,10 @@ async fn visit(
     next: Next,
 ) -> Response {
     match visitor(&admin, needs, &mut request) {
-        Ok(visitor) => {
+        Ok(mut visitor) => {
+            if *request.method() == Method::GET && wants_page(request.headers()) {
+                visitor.waiting = waiting(&admin, &visitor.permit).await;
+            }
             request.extensions_mut().insert(visitor);
             next.run(request).await
         }
@@ -255,7 +258,34 @@ fn visitor(
     let permit = Permit::ask(admin, who, tenant, access).inspect_err(|_| {
         admin.gateway.count_refusal(&format!("person:{}", person.id), "denied");
     })?;
-    Ok(Visitor { permit, person, csrf: caller.csrf })
+    Ok(Visitor { permit, person, csrf: caller.csrf, waiting: 0 })
+}
+
+/// How many approvals wait, for who may see them. A page is not refused over it.
+async fn waiting(admin: &Admin, permit: &Permit) -> u64 {
+    if permit.also(admin, Access::Read(Area::Approvals)).is_err() {
+        return 0;
+    }
+    if let Some(count) = admin.desk.waiting(permit.tenant()) {
+        return count;
+    }
+    let holds = admin.gateway.holds.list(permit.tenant(), Some("pending")).await;
+    let pending = holds.unwrap_or_default();
+    let pending = pending.iter().filter(|one| one.is_pending(&admin.gateway.cx)).count();
+    let count = u64::try_from(pending).unwrap_or(u64::MAX);
+    admin.desk.set_waiting(permit.tenant(), count);
+    count
+}
+
+/// Who asks for a page that there is not, if that is somebody who is signed in.
+pub(crate) async fn lost(admin: &Admin, request: Request) -> Option<Visitor> {
+    if *request.method() != Method::GET || !wants_page(request.headers()) {
+        return None;
+    }
+    let (mut request, _) = met(admin, request).await.ok()?;
+    let mut visitor = visitor(admin, |_, _| None, &mut request).ok()?;
+    visitor.waiting = waiting(admin, &visitor.permit).await;
+    Some(visitor)
 }
 
 /// What a request says of who sends it.

@@ -70,7 +70,7 @@ impl Frame {
             csrf: visitor.csrf.clone(),
             here: uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
             toast: toast(uri),
-            counts: Vec::new(),
+            counts: vec![("/approvals", visitor.waiting)],
             scheme: visitor.person.preferences.scheme.as_str(),
             density: visitor.person.preferences.density.as_str(),
             path: page.path,
@@ -85,13 +85,6 @@ impl Frame {
         }
         title.clone_into(&mut self.title);
         self.crumbs.push((title.to_owned(), None));
-        self
-    }
-
-    /// What waits behind a page, shown in the navigation.
-    #[must_use]
-    pub(crate) fn waiting(mut self, path: &'static str, count: u64) -> Self {
-        self.counts.push((path, count));
         self
     }
 

@@ -13,6 +13,8 @@ use crate::Failure;
 const FORM_BYTES_MAX: usize = 256 * 1024;
 /// LIMIT: fields of a form or an address.
 const FIELDS_MAX: usize = 2048;
+/// LIMIT: a value in an address, in bytes; a place in a list is some 100.
+const VALUE_BYTES_MAX: usize = 512;
 
 /// What an address says was done just now: what, to how many, and by which act.
 pub(crate) const SAID: [&str; 3] = ["done", "n", "undo"];
@@ -34,12 +36,43 @@ impl Params {
             .iter()
             .find(|(name, _)| !names.contains(&name.as_str()) && !SAID.contains(&name.as_str()))
         {
-            None => Ok(params),
+            None => params.single(),
             Some((name, _)) => {
                 let shown = json::clip(name, 64);
                 let known = names.join("`, `");
                 Err(Failure::invalid(format!("this page takes no `{shown}`: it takes `{known}`")))
             }
+        }
+    }
+
+    /// A name stands once in an address, and its value is short: what is passed over or drawn out
+    /// would show other records than asked for.
+    fn single(self) -> Result<Self, Failure> {
+        for (at, (name, value)) in self.0.iter().enumerate() {
+            if self.0.iter().skip(at + 1).any(|(other, _)| other == name) {
+                return Err(Failure::invalid(format!("`{name}` is given more than once")));
+            }
+            if value.len() > VALUE_BYTES_MAX {
+                return Err(Failure::invalid(format!(
+                    "`{name}` is longer than {VALUE_BYTES_MAX} bytes"
+                )));
+            }
+        }
+        Ok(self)
+    }
+
+    /// A value that is one of a few.
+    ///
+    /// # Errors
+    /// When it is another: no record could have it.
+    pub(crate) fn one_of(&self, name: &str, known: &[&str]) -> Result<(), Failure> {
+        match self.get(name).filter(|value| !known.contains(value)) {
+            None => Ok(()),
+            Some(value) => Err(Failure::invalid(format!(
+                "`{name}` is `{}`: expected one of `{}`",
+                json::clip(value, 32),
+                known.join("`, `")
+            ))),
         }
     }
 
@@ -197,6 +230,21 @@ mod tests {
     fn a_filter_that_is_not_known_is_refused() {
         let refused = Params::of_query(Some("verdikt=block"), &["verdict"]).expect_err("unknown");
         assert_eq!(refused.message, "this page takes no `verdikt`: it takes `verdict`");
+    }
+
+    #[test]
+    fn what_would_be_passed_over_is_refused() {
+        let refused =
+            |query: &str| Params::of_query(Some(query), &["rule"]).expect_err(query).message;
+        assert_eq!(refused("rule=GD001&rule=GD002"), "`rule` is given more than once");
+        assert_eq!(
+            refused(&format!("rule={}", "x".repeat(600))),
+            "`rule` is longer than 512 bytes"
+        );
+        let params = Params::of_query(Some("rule=x"), &["rule"]).expect("known");
+        assert!(params.one_of("rule", &["y", "x"]).is_ok());
+        let message = params.one_of("rule", &["y", "z"]).expect_err("unknown").message;
+        assert_eq!(message, "`rule` is `x`: expected one of `y`, `z`");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
     Admin, Failure,
     door::{self, Head},
     endpoints::{self, Needs},
-    files, gate, openapi, pages,
+    files, frame, gate, openapi, pages,
     people::{
         account::{self, Account},
         enter, tokens,
@@ -58,6 +58,7 @@ pub enum Trust {
 /// Administration's paths: the API behind the proof, health and metrics before it; and
 /// for browsers the pages, behind their door.
 pub fn router(admin: &Admin, trust: Trust) -> Router {
+    let lost = admin.clone();
     let mut api = Router::new();
     for endpoint in endpoints::ALL {
         api = api.route(endpoint.path, (endpoint.serve)());
@@ -70,19 +71,27 @@ pub fn router(admin: &Admin, trust: Trust) -> Router {
         .route(openapi::PATH, get(|| async { Json(openapi::document()) }))
         .route("/metrics", get(metrics).with_state(admin.gateway.clone()))
         .merge(bartizan_gateway::health(admin.gateway.clone()))
-        .fallback(|uri: Uri| async move {
-            let shown = bartizan_core::json::clip(uri.path(), 128);
-            Failure::not_found(format!(
-                "there is no `{shown}`; GET {} lists what there is",
-                openapi::PATH
-            ))
-        })
+        .fallback(move |uri: Uri, request: Request| nothing_here(lost.clone(), trust, uri, request))
         .method_not_allowed_fallback(|method: Method| async move {
             let message =
                 format!("`{method}` is not served here; GET {} lists what is", openapi::PATH);
             Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
         })
         .layer(from_fn_with_state(admin.clone(), finish))
+}
+
+/// What is served nowhere; who is signed in is told so in a page with the way on.
+async fn nothing_here(admin: Admin, trust: Trust, uri: Uri, request: Request) -> Response {
+    let shown = bartizan_core::json::clip(uri.path(), 128);
+    if trust == Trust::Token
+        && !uri.path().starts_with("/api/")
+        && let Some(visitor) = door::lost(&admin, request).await
+    {
+        let message = format!("`{shown}` is no page of this console");
+        return frame::failure(&visitor, &uri, &Failure::not_found(message));
+    }
+    let message = format!("there is no `{shown}`; GET {} lists what there is", openapi::PATH);
+    Failure::not_found(message).into_response()
 }
 
 /// Signing in, and what is behind it.

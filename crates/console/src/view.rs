@@ -51,6 +51,14 @@ pub(crate) fn action(word: &str) -> Html {
     }
 }
 
+/// What a rule did.
+pub(crate) fn did(word: &str) -> Html {
+    match word {
+        "allow" => tag("bare", "allow", "reported"),
+        other => verdict(other),
+    }
+}
+
 pub(crate) fn severity(word: &str) -> Html {
     match word {
         "informational" | "low" | "medium" | "high" | "critical" => tag(word, word, word),
@@ -91,17 +99,24 @@ pub(crate) fn key_state(word: &str) -> Html {
 pub(crate) fn time(at: &Timestamp) -> Html {
     let text = at.to_string();
     let (date, rest) = text.split_once('T').unwrap_or((&text, ""));
-    let clock = rest.get(..8).unwrap_or(rest);
+    let (clock, _) = rest.split_at_checked(8).unwrap_or((rest, ""));
     Html::of(format_args!(
-        "<time datetime=\"{}\"><span class=\"date\">{} </span>{}</time>",
+        "<time datetime=\"{}\"><span class=\"date\">{} </span>{}<span class=\"ms\">.{:03}</span></time>",
         Text(&text),
         Text(date),
-        Text(clock)
+        Text(clock),
+        at.millis().rem_euclid(1000)
     ))
 }
 
 pub(crate) fn count(n: &u64) -> String {
     charts::number(*n)
+}
+
+/// An end user's digest, as short as it tells apart.
+pub(crate) fn user(digest: &str) -> String {
+    let hex = digest.rsplit(':').next().unwrap_or_default();
+    format!("user {}", hex.get(..8).unwrap_or(hex))
 }
 
 /// How long something took, with a unit that fits.
@@ -120,18 +135,18 @@ mod tests {
 
     #[test]
     fn words_that_are_not_known_are_shown_and_do_no_harm() {
-        for make in [verdict, action, severity, finding_state, approval_state, key_state] {
+        for make in [verdict, action, did, severity, finding_state, approval_state, key_state] {
             let shown = make("<img src=x>");
             assert!(shown.as_str().contains("&lt;img src=x&gt;"), "{shown}");
         }
     }
 
     #[test]
-    fn times_are_shown_to_the_second() {
+    fn times_are_shown_to_the_millisecond() {
         let shown = time(&Timestamp::from_millis(1_767_225_600_123));
         assert_eq!(
             shown.as_str(),
-            "<time datetime=\"2026-01-01T00:00:00.123Z\"><span class=\"date\">2026-01-01 </span>00:00:00</time>"
+            "<time datetime=\"2026-01-01T00:00:00.123Z\"><span class=\"date\">2026-01-01 </span>00:00:00<span class=\"ms\">.123</span></time>"
         );
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Visitor {
     /// Goes into every form as the hidden field `csrf`, and into the header
     /// `x-csrf-token` of our scripts.
     pub(crate) csrf: String,
+    /// Approvals that wait for a word, for who may see them; every page says how many.
+    pub(crate) waiting: u64,
 }
 
 /// A person's account, as pages and records need it.

@@ -1,8 +1,11 @@
-//! Which decisions and findings are meant: the filters that lists, facets and histograms
+//! Which decisions, findings and refusals are meant: the filters that lists, facets and histograms
 //! share, in the API and on pages.
 
 use bartizan_core::Timestamp;
-use bartizan_gateway::decisions::{DECISION, FINDING};
+use bartizan_gateway::{
+    REFUSAL,
+    decisions::{DECISION, FINDING},
+};
 use bartizan_store::{Class, Counting, Cursor, PAGE_RECORDS_MAX, Query, Step, Steps, VALUES_MAX};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -79,6 +82,8 @@ macro_rules! decisions {
                 protocol = "protocol",
                 /// Only answered with this HTTP status.
                 status = "status",
+                /// Only on behalf of this end user, whose keyed digest records have.
+                end_user = "end_user",
             } and { $($other)* }
         }
     };
@@ -102,6 +107,27 @@ macro_rules! findings {
                 state = "state",
                 /// Only of this person, as `person:ID`.
                 assignee = "assignee",
+                /// Only where the text was read so: `plain`, or the decodings, outermost first.
+                read_as = "read_as",
+            } and { $($other)* }
+        }
+    };
+}
+
+macro_rules! refusals {
+    ($(#[$about:meta])* $name:ident { $($other:tt)* }) => {
+        which! {
+            $(#[$about])* $name of REFUSAL {
+                /// Only of this code, such as `over_limit`.
+                code = "code",
+                /// Only of the key of this id.
+                key = "key",
+                /// Only through this route.
+                route = "route",
+                /// Only from this address.
+                caller = "caller",
+                /// Only on behalf of this end user, whose keyed digest records have.
+                end_user = "end_user",
             } and { $($other)* }
         }
     };
@@ -162,6 +188,7 @@ macro_rules! each {
 
 each!(decisions: WhichDecisions, DecisionFacets, DecisionHistogram);
 each!(findings: WhichFindings, FindingFacets, FindingHistogram);
+each!(refusals: WhichRefusals, RefusalFacets, RefusalHistogram);
 
 /// How long a step of a histogram is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

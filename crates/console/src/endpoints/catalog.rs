@@ -1,8 +1,8 @@
 //! The list of endpoints. A new one is a file, or a constant in one, and a line.
 
 use super::{
-    Endpoint, account, approvals, database, decisions, findings, keys, ledger, people, status,
-    token,
+    Endpoint, account, approvals, database, decisions, findings, keys, ledger, people, refusals,
+    status, token,
 };
 
 pub(crate) const ALL: &[&Endpoint] = &[
@@ -24,6 +24,9 @@ pub(crate) const ALL: &[&Endpoint] = &[
     &findings::ONE,
     &findings::TRIAGE,
     &findings::UNDO,
+    &refusals::ALL,
+    &refusals::FACETS,
+    &refusals::HISTOGRAM,
     &ledger::HEAD,
     &ledger::ALL,
     &ledger::PROOF,

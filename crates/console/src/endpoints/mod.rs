@@ -10,6 +10,7 @@ pub(crate) mod findings;
 pub(crate) mod keys;
 mod ledger;
 mod people;
+mod refusals;
 mod status;
 mod token;
 

@@ -11,13 +11,16 @@ use bartizan_gateway::decisions::DECISION;
 use bartizan_policy::{Access, Approval, Area, Decision, State as Stand};
 use bartizan_store::{Order, Query};
 
-use super::{Page, Section, keys};
+use super::{Page, Section, findings::name_of, keys, traffic};
 use crate::{
     Admin, Failure,
+    conversation::Turn,
     endpoints::{self, Needs},
     frame::{Answer, Frame, go, page},
-    params::Params,
+    params::{Params, back, said},
+    record::Meta,
     take::Of,
+    view,
     visitor::Visitor,
 };
 
@@ -50,6 +53,8 @@ struct Approvals {
 
 struct Row {
     id: String,
+    /// The list, with this one opened.
+    open_href: String,
     reason: String,
     state: &'static str,
     /// Whether it still waits for a word.
@@ -59,6 +64,10 @@ struct Row {
     subject: String,
     /// The request that was held, where its record is there.
     request: Option<String>,
+    /// For whom, by which route, to which model.
+    facts: Vec<(&'static str, String, Option<String>)>,
+    /// What it says, where that was asked for.
+    turns: Option<Vec<Turn>>,
     requested_at: Timestamp,
     expires_at: Timestamp,
     /// By whom, when and why it was decided.
@@ -66,7 +75,8 @@ struct Row {
 }
 
 async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer {
-    let params = Params::of_query(uri.query(), &["state"])?;
+    let params = Params::of_query(uri.query(), &["state", "read"])?;
+    let read = params.ids("read")?.first().copied();
     let which = params.get("state").unwrap_or("pending").to_owned();
     let state = match which.as_str() {
         "any" => None,
@@ -83,7 +93,8 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     let names = keys::names(&admin, &visitor.permit).await?;
     let mut rows = Vec::with_capacity(approvals.len());
     for approval in approvals {
-        rows.push(row(&admin, &visitor, &names, &approval).await?);
+        let text = read == Some(approval.id);
+        rows.push(row(&admin, &visitor, (&names, &which), &approval, text).await?);
     }
     let may = visitor.permit.also(&admin, Access::Manage(Area::Approvals)).is_ok();
     page(&Approvals { f: Frame::new(&visitor, &PAGE, &uri), which, may, rows })
@@ -92,8 +103,9 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
 async fn row(
     admin: &Admin,
     visitor: &Visitor,
-    names: &[(Id, String)],
+    (names, which): (&[(Id, String)], &str),
     approval: &Approval,
+    with_text: bool,
 ) -> Result<Row, Failure> {
     let expired = approval.is_expired(&admin.gateway.cx);
     let key: Option<Id> = approval.requested_by.strip_prefix("key:").and_then(|id| id.parse().ok());
@@ -101,9 +113,12 @@ async fn row(
     let word = match &approval.state {
         Stand::Pending => None,
         Stand::Approved { by, at, why } | Stand::Denied { by, at, why } => {
-            Some((by.clone(), *at, why.clone()))
+            Some((name_of(admin, by).await?, *at, why.clone()))
         }
-        Stand::Used { by, at } => Some((by.clone(), *at, "its request was let through".to_owned())),
+        Stand::Used { by, at } => {
+            let by = name_of(admin, by).await?;
+            Some((by, *at, "its request was let through".to_owned()))
+        }
     };
     let query = Query {
         filters: vec![("approval", approval.id.to_string())],
@@ -113,7 +128,20 @@ async fn row(
         ..Query::new(&DECISION)
     };
     let held = admin.gateway.store.list(visitor.permit.tenant(), &query).await?;
+    let held = held.records.first();
+    let turns = match held.filter(|_| with_text) {
+        // Whoever sees the text reads a decision, which is on record.
+        Some(record) => {
+            visitor.permit.also(admin, Access::Read(Area::Decisions))?;
+            Some(traffic::turns(admin, visitor, record.id).await?)
+        }
+        None => None,
+    };
+    let open = Params::default().with("state", which).with("read", &approval.id.to_string());
     Ok(Row {
+        open_href: format!("{}#a-{}", open.at("/approvals"), approval.id),
+        facts: held.map(|record| facts(Meta(&record.meta))).unwrap_or_default(),
+        turns,
         id: approval.id.to_string(),
         reason: approval.reason.clone(),
         state: if expired && approval.state == Stand::Pending {
@@ -125,11 +153,52 @@ async fn row(
         by: name.unwrap_or_else(|| approval.requested_by.clone()),
         by_href: key.map(|id| format!("/keys/{id}")),
         subject: approval.subject.clone(),
-        request: held.records.first().map(|record| record.id.to_string()),
+        request: held.map(|record| record.id.to_string()),
         requested_at: approval.requested_at,
         expires_at: approval.expires_at,
         word,
     })
+}
+
+fn facts(meta: Meta<'_>) -> Vec<(&'static str, String, Option<String>)> {
+    let to = |name: &str| Some(Params::default().with(name, meta.text(name)).at("/traffic"));
+    let mut out = vec![
+        ("Route", meta.text("route").to_owned(), to("route")),
+        ("Model", meta.text("model").to_owned(), to("model")),
+    ];
+    if !meta.text("end_user").is_empty() {
+        out.push(("End user", view::user(meta.text("end_user")), to("end_user")));
+    }
+    out
+}
+
+/// An approval that a request waits for, on the request's own page.
+pub(super) struct Waits {
+    pub(super) id: String,
+    pub(super) may: bool,
+    pub(super) expires_at: Timestamp,
+}
+
+impl Waits {
+    /// Of the approval's id, which is empty where the request needs none.
+    pub(super) async fn of(
+        admin: &Admin,
+        visitor: &Visitor,
+        id: &str,
+    ) -> Result<Option<Self>, Failure> {
+        if id.is_empty() || visitor.permit.also(admin, Access::Read(Area::Approvals)).is_err() {
+            return Ok(None);
+        }
+        let Ok(id) = id.parse::<Id>() else { return Ok(None) };
+        // Its record may be over although the request's is not.
+        let Ok(approval) = admin.gateway.holds.get(visitor.permit.tenant(), id).await else {
+            return Ok(None);
+        };
+        let may = visitor.permit.also(admin, Access::Decide(&approval)).is_ok();
+        let waits = approval.is_pending(&admin.gateway.cx);
+        let expires_at = approval.expires_at;
+        Ok(waits.then(|| Self { id: id.to_string(), may, expires_at }))
+    }
 }
 
 async fn decide(State(admin): State<Admin>, visitor: Visitor, Of(id): Of, form: Params) -> Answer {
@@ -143,7 +212,13 @@ async fn decide(State(admin): State<Admin>, visitor: Visitor, Of(id): Of, form: 
             )));
         }
     };
-    let why = form.get("why").unwrap_or_default();
+    let why = form.get("why").unwrap_or_default().trim();
+    if decision == Decision::Deny && why.is_empty() {
+        let message = "say why it is denied: whoever asked, and whoever audits, will want to know";
+        return Err(Failure::invalid(message));
+    }
     endpoints::approvals::say(&admin, &visitor.permit, id, decision, why).await?;
-    go(&format!("/approvals?done={done}"))
+    admin.desk.forget_waiting();
+    let back = form.get("back").map_or_else(|| PAGE.path.to_owned(), |to| back(Some(to)));
+    go(&said(&back, &[("done", done)]))
 }

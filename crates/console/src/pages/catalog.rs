@@ -3,7 +3,8 @@
 use super::{
     Page, account, alerts, approvals, assets, controls, conversations, detection, filters,
     findings, health, help, inbox, incidents, keys, ledger, overview, people, playbooks,
-    playground, preferences, programme, redteam, rules, search, settings, traffic, vulnerabilities,
+    playground, preferences, programme, redteam, refusals, rules, search, settings, traffic,
+    vulnerabilities,
 };
 
 // A line a page, with the paths below it.
@@ -11,6 +12,7 @@ use super::{
 pub(crate) static ALL: &[&Page] = &[
     &overview::PAGE,
     &traffic::PAGE, &traffic::EVENTS, &traffic::ONE,
+    &refusals::PAGE,
     &findings::PAGE, &findings::ONE, &findings::TRIAGE, &findings::UNDO,
     &approvals::PAGE, &approvals::DECIDE,
     &conversations::PAGE,

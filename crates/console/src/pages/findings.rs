@@ -51,11 +51,12 @@ const NAMES: &[Names] = &[
     Names { facet: "assignee", param: "assignee", title: "Assignee", open: false },
     Names { facet: "route", param: "route", title: "Route", open: false },
     Names { facet: "direction", param: "direction", title: "Direction", open: false },
+    Names { facet: "read_as", param: "read_as", title: "Read as", open: false },
 ];
 const ASKED: &[&str] =
-    &["state", "severity", "code", "assignee", "route", "direction", "request", "after"];
+    &["state", "severity", "code", "assignee", "route", "direction", "read_as", "request", "after"];
 const FILTERS: &[&str] =
-    &["state", "severity", "code", "assignee", "route", "direction", "request"];
+    &["state", "severity", "code", "assignee", "route", "direction", "read_as", "request"];
 
 pub(super) static SAVABLE: Savable = Savable {
     name: "findings",
@@ -95,6 +96,7 @@ struct Row {
     action: String,
     route: String,
     direction: String,
+    read_as: String,
     state: String,
     assignee: String,
     time: Timestamp,
@@ -111,6 +113,10 @@ impl Row {
             action: meta.text("action").to_owned(),
             route: meta.text("route").to_owned(),
             direction: direction(meta.text("direction")).to_owned(),
+            read_as: match meta.text("read_as") {
+                "plain" => String::new(),
+                other => other.to_owned(),
+            },
             state: state_of(meta).to_owned(),
             assignee: named(people, meta.text("assignee")),
             time: record.time,
@@ -132,7 +138,7 @@ fn named(people: &[(String, String)], assignee: &str) -> String {
     person.map_or(assignee, |(_, name)| name).to_owned()
 }
 
-fn direction(word: &str) -> &str {
+pub(super) fn direction(word: &str) -> &str {
     match word {
         "in" => "prompt",
         "out" => "answer",
@@ -153,6 +159,8 @@ fn state(params: &Params) -> Result<&'static str, Failure> {
 }
 
 fn filters(params: &Params) -> Result<Wanted, Failure> {
+    params.one_of("severity", &["informational", "low", "medium", "high", "critical"])?;
+    params.one_of("direction", &["in", "out"])?;
     let mut filters = facet::filters(NAMES, params);
     filters.extend(params.get("request").map(|request| ("request", request.to_owned())));
     let state = state(params)?;
@@ -243,6 +251,16 @@ async fn people(admin: &Admin) -> Result<Vec<(String, String)>, Failure> {
     Ok(all.into_iter().filter(account::Account::is_active).map(person).collect())
 }
 
+/// What a person is called whom a record names, whether active or not.
+pub(super) async fn name_of(admin: &Admin, subject: &str) -> Result<String, Failure> {
+    let id = subject.strip_prefix("person:").and_then(|id| id.parse().ok());
+    let found = match id {
+        Some(id) => account::find(&admin.gateway.store, id).await?,
+        None => None,
+    };
+    Ok(found.map_or_else(|| subject.to_owned(), |account| account.person().name))
+}
+
 #[derive(Template)]
 #[template(path = "finding.html")]
 struct One {
@@ -261,6 +279,8 @@ struct One {
     request: String,
     remediation: String,
     evidence: Vec<Seen>,
+    /// Whether what was seen is shown only to who asks for it: a secret, or a person's data.
+    veiled: bool,
     facts: Vec<(&'static str, String, Option<String>)>,
     notes: Vec<Said>,
     people: Vec<(String, String)>,
@@ -284,6 +304,7 @@ struct Seen {
     end: usize,
     view: String,
     excerpt: String,
+    decoded: String,
 }
 
 async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of) -> Answer {
@@ -308,6 +329,10 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
         end: one.span.end,
         view: one.view.clone(),
         excerpt: one.excerpt.clone().unwrap_or_default(),
+        decoded: one.decoded.clone().unwrap_or_default(),
+    });
+    let veiled = admin.gateway.guard.rules().iter().any(|rule| {
+        rule.meta.code == meta.text("code") && rule.action == bartizan_core::Verdict::Redact
     });
     let raw = json!({"id": id, "time": record.time, "meta": record.meta, "text": record.sealed});
     page(&One {
@@ -326,6 +351,7 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
         request: meta.text("request").to_owned(),
         remediation: meta.text("/finding/remediation").to_owned(),
         evidence: seen.collect(),
+        veiled,
         facts: facts(id, meta, &people),
         notes: text.notes.into_iter().map(note).collect(),
         people,
@@ -359,7 +385,7 @@ fn facts(
         ),
         ("In the", direction(meta.text("direction")).to_owned(), None),
         ("Mode", meta.text("mode").to_owned(), None),
-        ("Did", meta.text("action").to_owned(), None),
+        ("Did", did(meta.text("action")).to_owned(), None),
         (
             "Confidence",
             meta.number("/finding/confidence").map_or_else(String::new, |n| format!("{n} %")),
@@ -373,6 +399,14 @@ fn facts(
     }
     out.push(("References", meta.texts("/finding/references").join(", "), None));
     out
+}
+
+/// What a rule did, in the word of the lists.
+fn did(action: &str) -> &str {
+    match action {
+        "allow" => "reported",
+        other => traffic::word_of(other),
+    }
 }
 
 async fn act(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Answer {

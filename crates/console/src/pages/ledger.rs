@@ -90,6 +90,8 @@ struct Row {
     kind: String,
     actor: String,
     subject: String,
+    /// What its body says, in short.
+    says: String,
 }
 
 #[derive(Template)]
@@ -127,14 +129,43 @@ impl Row {
             kind: text("kind"),
             actor: text("actor"),
             subject: text("subject"),
+            says: says(entry.get("body").unwrap_or(&Value::Null)),
         }
     }
+}
 
-    fn fits(&self, low: &str) -> bool {
-        [&self.kind, &self.actor, &self.subject]
-            .into_iter()
-            .any(|text| text.to_lowercase().contains(low))
+/// Whether a text stands anywhere in an entry.
+fn fits(entry: &Value, low: &str) -> bool {
+    match entry {
+        Value::String(text) => text.to_lowercase().contains(low),
+        Value::Array(items) => items.iter().any(|item| fits(item, low)),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, field)| name.contains(low) || fits(field, low))
+        }
+        Value::Number(number) => number.to_string() == low,
+        Value::Null | Value::Bool(_) => false,
     }
+}
+
+/// The words of a body that tell most, in short; digests tell nothing.
+fn says(body: &Value) -> String {
+    let word = |path: &str| match body.pointer(path) {
+        Some(Value::String(text)) => Some(json::clip(text, 64).to_owned()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let rules = body.pointer("/judgement/rules").and_then(Value::as_array);
+    let rules: Vec<&str> = rules.into_iter().flatten().filter_map(Value::as_str).collect();
+    let count = word("/count").map(|count| format!("× {count}"));
+    let status = word("/status").map(|status| format!("status {status}"));
+    let words =
+        [word("/code"), count, word("/judgement/verdict"), status, word("/cut"), word("/why")];
+    words
+        .into_iter()
+        .flatten()
+        .chain(rules.into_iter().map(str::to_owned))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer {
@@ -200,9 +231,11 @@ fn search(admin: &Admin, end: u64, low: &str) -> Result<(Vec<Row>, u64), Failure
     let mut to = end;
     while to > lowest {
         let from = to.saturating_sub(500).max(lowest);
-        for row in read(admin, from..to)?.into_iter().filter(|row| row.fits(low)) {
-            let index = row.index;
-            found.push(row);
+        let count = usize::try_from(to - from).unwrap_or(usize::MAX);
+        let entries = admin.gateway.ledger.entries(from, count)?;
+        for (index, entry) in entries.iter().rev().filter(|(_, entry)| fits(entry, low)) {
+            let index = *index;
+            found.push(Row::of(index, entry));
             if found.len() >= usize::try_from(ROWS).unwrap_or(usize::MAX) {
                 return Ok((found, index));
             }

@@ -14,6 +14,7 @@ mod ledger;
 mod overview;
 mod people;
 mod preferences;
+mod refusals;
 mod rules;
 mod search;
 mod settings;

@@ -3,15 +3,12 @@
 use askama::Template;
 use axum::{extract::State, http::Uri, routing::get};
 use bartizan_core::{Tenant, Timestamp};
-use bartizan_gateway::{
-    decisions::{DECISION, FINDING},
-    holds::APPROVAL,
-};
+use bartizan_gateway::decisions::{DECISION, FINDING};
 use bartizan_policy::Area;
 use bartizan_store::{Counting, Counts, PAGE_RECORDS_MAX, Query, Steps};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{Page, Section, health, traffic};
+use super::{Page, Section, health, refusals, traffic};
 use crate::{
     Admin, Failure,
     charts::{self, Bar, Line, Lines, bars, sparkline},
@@ -25,6 +22,8 @@ use crate::{
     visitor::Visitor,
 };
 
+/// Fewer moments than these make no line over time.
+const STEPS_MIN: usize = 4;
 /// Rules of the list.
 const RULES_MAX: u16 = 8;
 
@@ -91,15 +90,16 @@ async fn show(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     let counts = admin.gateway.store.count(tenant, &counting).await?;
     let counted = traffic::counted(&admin, tenant, &range, &[], &counts.steps).await?;
     let parts = health::parts(&admin).await;
-    let (waiting, needs) = needs(&admin, tenant, &parts).await?;
+    let needs = needs(&admin, &visitor, &parts).await?;
+    let refused = refusals::total(&admin, tenant, &range).await?;
     let (latency, latency_of) = latency(&admin, tenant, &range).await?;
     let head = admin.gateway.ledger.head();
     let (rules, rules_empty) = rules(&admin, &counts, &params);
     page(&Overview {
-        f: Frame::new(&visitor, &PAGE, &uri).waiting("/approvals", waiting),
+        f: Frame::new(&visitor, &PAGE, &uri),
         ready: parts.iter().all(|part| part.class != "bad"),
         ranges: traffic::ranges(&params, &range, "/"),
-        tiles: tiles(&counts, &counted, &range, &params),
+        tiles: tiles(&counts, &counted, &range, &params, &refused),
         traffic: params.at("/traffic"),
         histogram: traffic::over_time(&range, counted, Some(&params)),
         needs,
@@ -119,6 +119,7 @@ fn tiles(
     counted: &[(Timestamp, Vec<u64>)],
     range: &Range,
     params: &Params,
+    refused: &refusals::Total,
 ) -> Vec<Tile> {
     let verdicts = counts.facets.iter().find(|facet| facet.facet == "verdict");
     let count = |verdict: &str| {
@@ -148,6 +149,15 @@ fn tiles(
             spark: sparkline(&format!("Requests {word} over the range"), &line(Some(at))),
         });
     }
+    let series = range.buckets(1, refused.counted.iter().cloned(), |_, _| None);
+    let series: Vec<u64> = series.iter().map(|bucket| bucket.counts.iter().sum()).collect();
+    tiles.push(Tile {
+        tag: view::tag("bare", "close", "refused"),
+        value: charts::number(refused.requests),
+        unit: if refused.exact { "" } else { "at least" },
+        href: params.at("/refusals"),
+        spark: sparkline("Requests refused before a verdict over the range", &series),
+    });
     tiles
 }
 
@@ -216,14 +226,22 @@ async fn latency(
         .into_iter()
         .map(|bucket| bucket.name)
         .collect();
+    let mut all: Vec<u64> = took.iter().map(|(_, ms)| *ms).collect();
+    all.sort_unstable();
+    let whole = |percent| quantile(&all, percent).unwrap_or(0);
+    let of = format!(
+        "median {} ms, 95 of 100 {} ms",
+        charts::number(whole(50)),
+        charts::number(whole(95))
+    );
+    if steps.iter().filter(|step| !step.is_empty()).count() < STEPS_MIN {
+        return Ok((Some(spread(&all)), of));
+    }
     let line = |name, color, percent: usize| Line {
         name,
         color,
         values: steps.iter().map(|step| quantile(step, percent)).collect(),
     };
-    let mut all: Vec<u64> = took.iter().map(|(_, ms)| *ms).collect();
-    all.sort_unstable();
-    let whole = |percent| quantile(&all, percent).unwrap_or(0);
     let about = format!(
         "Of the newest {} requests: half took at most {} ms, 95 of 100 at most {} ms.",
         charts::number(u64::try_from(all.len()).unwrap_or(0)),
@@ -238,14 +256,33 @@ async fn latency(
         steps: names,
         lines: vec![line("median", 'a', 50), line("95 of 100", 'd', 95)],
     };
-    Ok((
-        Some(lines.html()),
-        format!(
-            "median {} ms, 95 of 100 {} ms",
-            charts::number(whole(50)),
-            charts::number(whole(95))
-        ),
-    ))
+    Ok((Some(lines.html()), of))
+}
+
+/// How many took how long, of sorted values in milliseconds: where too few moments are known
+/// for a line over time.
+fn spread(sorted: &[u64]) -> Html {
+    const ENDS: &[u64] = &[10, 20, 50, 100, 200, 500, 1000, 2000, 5000, u64::MAX];
+    let mut from = 0;
+    let mut rows = Vec::new();
+    for end in ENDS {
+        let count = sorted.iter().filter(|ms| (from..*end).contains(*ms)).count();
+        let name = match *end {
+            u64::MAX => format!("{} ms and more", charts::number(from)),
+            end => format!("under {} ms", charts::number(end)),
+        };
+        rows.push((name, u64::try_from(count).unwrap_or(u64::MAX)));
+        from = *end;
+    }
+    let last = rows.iter().rposition(|(_, count)| *count > 0).unwrap_or(0);
+    let first = rows.iter().position(|(_, count)| *count > 0).unwrap_or(0);
+    let rows: Vec<Bar<'_>> = rows
+        .get(first..=last)
+        .unwrap_or_default()
+        .iter()
+        .map(|(name, count)| Bar { name, about: "", count: *count, href: None, class: "f-a" })
+        .collect();
+    bars("How many requests took how long", &rows)
 }
 
 /// The value that so many of a hundred do not exceed; of sorted values.
@@ -256,13 +293,11 @@ fn quantile(sorted: &[u64], percent: usize) -> Option<u64> {
 
 async fn needs(
     admin: &Admin,
-    tenant: &Tenant,
+    visitor: &Visitor,
     parts: &[health::Part],
-) -> Result<(u64, Vec<Need>), Failure> {
-    let store = &admin.gateway.store;
-    let pending =
-        Counting { filters: vec![("state", "pending".to_owned())], ..Counting::new(&APPROVAL) };
-    let pending = store.count(tenant, &pending).await?.records;
+) -> Result<Vec<Need>, Failure> {
+    let (store, tenant) = (&admin.gateway.store, visitor.permit.tenant());
+    let pending = visitor.waiting;
     let open = Counting {
         filters: vec![("state", "open".to_owned())],
         by: vec!["severity"],
@@ -310,7 +345,7 @@ async fn needs(
             });
         }
     }
-    Ok((pending, needs))
+    Ok(needs)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{Page, Section, filters::Filters, keys};
+use super::{Page, Section, approvals, filters::Filters, findings, keys};
 use crate::{
     Admin, Failure, charts,
     charts::Histogram,
@@ -82,11 +82,14 @@ const NAMES: &[Names] = &[
     Names { facet: "protocol", param: "protocol", title: "Protocol", open: false },
     Names { facet: "status", param: "status", title: "Status", open: false },
 ];
-const FILTERS: &[&str] = &["verdict", "rule", "route", "model", "key", "protocol", "status"];
+const FILTERS: &[&str] =
+    &["verdict", "rule", "route", "model", "key", "protocol", "status", END_USER];
 const ASKED: &[&str] = &[
-    "verdict", "rule", "route", "model", "key", "protocol", "status", "range", "since", "until",
-    "after",
+    "verdict", "rule", "route", "model", "key", "protocol", "status", END_USER, "range", "since",
+    "until", "after",
 ];
+/// Too many to be counted apart; a request leads to those of the same.
+const END_USER: &str = "end_user";
 
 pub(super) static SAVABLE: Savable = Savable {
     name: "traffic",
@@ -179,8 +182,23 @@ fn read_place(text: &str) -> Option<(Timestamp, Id)> {
 /// Reads the address of the list; a saved filter is read by the same.
 fn asked(query: Option<&str>, now: Timestamp) -> Result<(Params, Range), Failure> {
     let params = Params::of_query(query, ASKED)?;
+    check(&params)?;
     let range = Range::of(&params, now)?;
     Ok((params, range))
+}
+
+/// Refuses what no record could have.
+fn check(params: &Params) -> Result<(), Failure> {
+    let verdicts: Vec<&str> = VERDICTS.iter().map(|(_, verdict, _)| *verdict).collect();
+    params.one_of("verdict", &verdicts)?;
+    params.number("status").map(|_| ())
+}
+
+/// Facets, and the values that they must have.
+fn filters(params: &Params) -> Vec<(&'static str, String)> {
+    let mut filters = facet::filters(NAMES, params);
+    filters.extend(params.get(END_USER).map(|user| (END_USER, user.to_owned())));
+    filters
 }
 
 /// The query of a list, with its range and without its place: what a saved filter is.
@@ -201,8 +219,16 @@ fn narrowed(params: &Params) -> Params {
     out
 }
 
-/// Words for the value of a facet: keys by their names.
-fn say(names: &[(Id, String)], facet: &str, value: &str) -> String {
+/// What became of a request with this verdict, or of a text by a rule that does this.
+pub(super) fn word_of(verdict: &str) -> &str {
+    VERDICTS.iter().find(|(_, known, _)| *known == verdict).map_or(verdict, |(_, _, word)| word)
+}
+
+/// Words for the value of a facet: verdicts as lists have them, keys by their names.
+pub(super) fn say(names: &[(Id, String)], facet: &str, value: &str) -> String {
+    if facet == "verdict" {
+        return word_of(value).to_owned();
+    }
     let key =
         (facet == "key").then(|| names.iter().find(|(id, _)| id.to_string() == value)).flatten();
     match key {
@@ -213,7 +239,7 @@ fn say(names: &[(Id, String)], facet: &str, value: &str) -> String {
 
 async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer {
     let (params, range) = asked(uri.query(), admin.gateway.cx.now())?;
-    let filters = facet::filters(NAMES, &params);
+    let filters = filters(&params);
     let (store, tenant) = (&admin.gateway.store, visitor.permit.tenant());
     let query = Query {
         filters: filters.clone(),
@@ -274,6 +300,9 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
 fn chips(params: &Params, range: &Range, names: &[(Id, String)]) -> Vec<(String, String)> {
     let mut chips =
         facet::chips(NAMES, params, "/traffic", |facet, value| say(names, facet, value));
+    if let Some(user) = params.get(END_USER) {
+        chips.push((view::user(user), params.without(END_USER).at("/traffic")));
+    }
     if range.name.is_none() {
         let words = format!("{} to {}", range.since, range.until);
         chips.push((words, params.without("since").without("until").at("/traffic")));
@@ -384,6 +413,7 @@ async fn events(
 ) -> Answer {
     let names: Vec<&str> = FILTERS.iter().copied().chain(["from"]).collect();
     let params = Params::of_query(uri.query(), &names)?;
+    check(&params)?;
     let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("not a text"));
     let since = match last.or(params.get("from")) {
         None => admin.gateway.cx.now(),
@@ -404,7 +434,7 @@ async fn events(
     };
     let listener = Listener {
         tenant: visitor.permit.tenant().clone(),
-        filters: facet::filters(NAMES, &params),
+        filters: filters(&params),
         query: narrowed(&params).query(),
         sent: HashMap::new(),
         since,
@@ -485,6 +515,8 @@ struct One {
     f: Frame,
     api: String,
     tab: &'static str,
+    tabs: [String; 2],
+    waits: Option<approvals::Waits>,
     verdict: String,
     model: String,
     route: String,
@@ -508,7 +540,7 @@ struct Found {
     title: String,
     severity: String,
     action: String,
-    place: String,
+    direction: String,
     view: String,
 }
 
@@ -524,13 +556,17 @@ struct Step {
 async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of) -> Answer {
     let names: Vec<&str> = FILTERS.iter().copied().chain(["tab"]).collect();
     let params = Params::of_query(uri.query(), &names)?;
+    check(&params)?;
+    params.one_of("tab", &["raw"])?;
     let record = endpoints::decisions::read(&admin, &visitor.permit, id).await?;
     let tenant = visitor.permit.tenant();
-    let found = findings(&admin, tenant, id).await?;
-    let filters = facet::filters(NAMES, &params);
+    let found = found_in(&admin, tenant, id).await?;
+    let filters = filters(&params);
     let (newer, older) = neighbours(&admin, tenant, &DECISION, &filters, (record.time, id)).await?;
-    let query = narrowed(&params).query();
+    let kept_query = narrowed(&params);
+    let query = kept_query.query();
     let to = |id: Option<Id>| id.map(|id| format!("/traffic/{id}{query}"));
+    let here = format!("/traffic/{id}");
     let meta = Meta(&record.meta);
     let proof = match meta.number("ledger_index") {
         Some(index) => Some(proof::of(&admin, index)?),
@@ -546,6 +582,8 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
         f: Frame::new(&visitor, &PAGE, &uri).below("Request", format!("/traffic{query}")),
         api: format!("/api/v1/decisions/{id}"),
         tab,
+        tabs: [kept_query.at(&here), kept_query.with("tab", "raw").at(&here)],
+        waits: approvals::Waits::of(&admin, &visitor, meta.text("approval")).await?,
         verdict: meta.text("verdict").to_owned(),
         model: meta.text("model").to_owned(),
         route: meta.text("route").to_owned(),
@@ -564,7 +602,15 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
     })
 }
 
-async fn findings(admin: &Admin, tenant: &Tenant, request: Id) -> Result<Vec<Record>, Failure> {
+/// What a request and its answer say; that it is read is on record.
+pub(super) async fn turns(admin: &Admin, visitor: &Visitor, id: Id) -> Result<Vec<Turn>, Failure> {
+    let record = endpoints::decisions::read(admin, &visitor.permit, id).await?;
+    let found = found_in(admin, visitor.permit.tenant(), id).await?;
+    let kept = record.sealed.as_ref();
+    Ok(kept.map(|kept| conversation::turns(kept, &marks(&found))).unwrap_or_default())
+}
+
+async fn found_in(admin: &Admin, tenant: &Tenant, request: Id) -> Result<Vec<Record>, Failure> {
     let query = Query {
         filters: vec![("request", request.to_string())],
         order: Order::Oldest,
@@ -602,22 +648,15 @@ fn marks(records: &[Record]) -> Vec<(bool, Marked)> {
 
 fn shown(record: &Record) -> Found {
     let meta = Meta(&record.meta);
-    let evidence = meta.at("/finding/evidence/0");
-    let of = |name: &str| {
-        evidence
-            .and_then(|one| one.get(name))
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let view = meta.at("/finding/evidence/0/view").and_then(Value::as_str).unwrap_or_default();
     Found {
         id: record.id.to_string(),
         code: meta.text("code").to_owned(),
         title: meta.text("/finding/title").to_owned(),
         severity: meta.text("severity").to_owned(),
         action: meta.text("action").to_owned(),
-        place: format!("{} {}", meta.text("direction"), of("location")),
-        view: of("view"),
+        direction: findings::direction(meta.text("direction")).to_owned(),
+        view: view.to_owned(),
     }
 }
 
@@ -658,7 +697,7 @@ fn steps(meta: Meta<'_>, entry: Option<&Value>) -> Vec<Step> {
             _ => good,
         };
         let found = if rules.is_empty() { "nothing found".to_owned() } else { rules };
-        (format!("{verdict}: {found}"), sign)
+        (format!("{}: {found}", word_of(verdict)), sign)
     };
     let (words, sign) = judged("input");
     out.push(step("Guard on the prompt", words, took(meta, "/layers/prompt_us"), sign));
@@ -743,7 +782,9 @@ fn facts(
         ("Tokens", tokens, None),
     ];
     if !meta.text("end_user").is_empty() {
-        out.push(("End user", meta.text("end_user").to_owned(), None));
+        let user = meta.text(END_USER);
+        let href = Params::default().with(END_USER, user).with("range", "90d").at("/traffic");
+        out.push(("End user", view::user(user), Some(href)));
     }
     out
 }

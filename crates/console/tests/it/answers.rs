@@ -163,6 +163,7 @@ async fn counts(tour: &mut Tour) {
     assert_eq!(findings["facets"][0]["values"][0], json!({"value": "high", "records": 3}));
     let path = "/api/v1/findings/histogram";
     assert_eq!(tour.get(path, path).await["records"], 3);
+    refusals(tour).await;
     for (path, says) in [
         ("/api/v1/decisions/facets?by=colour", "`colour` is no facet of decision"),
         ("/api/v1/decisions/facets?values=0", "from 1 to 500 values"),
@@ -174,6 +175,23 @@ async fn counts(tour: &mut Tour) {
         assert_eq!(refused.refused(), (400, "invalid".to_owned()), "{path}");
         assert!(refused.message().contains(says), "{}", refused.message());
     }
+}
+
+async fn refusals(tour: &mut Tour) {
+    let gateway = &tour.house.admin.gateway;
+    for _ in 0..3 {
+        gateway.count_refusal("192.0.2.7", "unknown_key");
+    }
+    gateway.write_refusals(true).await;
+    let path = "/api/v1/refusals";
+    let list = tour.get(path, &format!("{path}?caller=192.0.2.7&code=unknown_key")).await;
+    let meta = &list["records"][0]["meta"];
+    assert_eq!((list["records"].as_array().unwrap().len(), &meta["count"]), (1, &json!(3)));
+    let path = "/api/v1/refusals/facets";
+    let facets = tour.get(path, &format!("{path}?by=code&code=unknown_key")).await;
+    assert_eq!(facets["facets"][0]["values"][0]["value"], "unknown_key");
+    let path = "/api/v1/refusals/histogram";
+    assert!(tour.get(path, path).await["records"].as_u64() > Some(0));
 }
 
 async fn triage(tour: &mut Tour, id: &str) {
