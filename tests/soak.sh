@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The soak: what the test command does at a small size, at its full size, in release.
 #
-#   tests/soak.sh                 every stage: about 12 hours on 2 cores
+#   tests/soak.sh                 every stage: about 4 hours on 2 cores
 #   tests/soak.sh --stage NAME    one stage (may be repeated)
-#   tests/soak.sh --hours N       fuzzing takes N hours in all (1 when absent)
+#   tests/soak.sh --minutes N     fuzzing takes N minutes in all (60 when absent)
 #   tests/soak.sh --list          the stages
 #
 # BARTIZAN_CRASH_CYCLES and BARTIZAN_RECHUNKINGS set other sizes. At its end it prints
@@ -16,12 +16,12 @@ export BARTIZAN_RECHUNKINGS=${BARTIZAN_RECHUNKINGS:-100000}
 
 stages=(crash rechunk faults ledger fuzz)
 chosen=()
-hours=1
+minutes=60
 while [ $# -gt 0 ]; do
     case $1 in
         --list) printf '%s\n' "${stages[@]}"; exit 0 ;;
         --stage) chosen+=("${2:?a stage}"); shift 2 ;;
-        --hours) hours=${2:?how many}; shift 2 ;;
+        --minutes) minutes=${2:?how many}; shift 2 ;;
         *) echo "error: \`$1\` is unknown; see the head of this file" >&2; exit 2 ;;
     esac
 done
@@ -67,7 +67,7 @@ fuzz() {
     fi
     local targets seconds
     mapfile -t targets < <(cargo +nightly fuzz list)
-    seconds=$((hours * 3600 / ${#targets[@]}))
+    seconds=$((minutes * 60 / ${#targets[@]}))
     for target in "${targets[@]}"; do
         cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -rss_limit_mb=4096 2>&1 | tee target/soak.log
     done

@@ -239,7 +239,7 @@ pub(crate) async fn accept(
 /// Whoever is in by the account is out: by a session, or by an API token.
 async fn put_out(admin: &Admin, permit: &Permit, person: Id) -> Result<(), Failure> {
     sessions::end_all(&admin.gateway.store, person, None).await?;
-    own::revoke_all(admin, permit, person).await
+    own::revoke_all(admin, permit, person, "the account was recovered").await
 }
 
 /// Sets a password in place of all by which the account let anyone in.

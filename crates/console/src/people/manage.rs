@@ -10,7 +10,7 @@ use super::{
     account::{self, Account, State},
     enter::is_local,
     links::{self, Purpose},
-    sessions,
+    own, sessions,
 };
 use crate::{
     Admin, Failure,
@@ -117,6 +117,8 @@ async fn set_state(
         if account.facts.state == State::Disabled {
             sessions::end_all(store, id, None).await?;
             links::void(store, Purpose::Recover, Some(id)).await?;
+            // Whoever is let in again makes new ones.
+            own::revoke_all(admin, permit, id, "the account was disabled").await?;
         }
         Ok::<_, Failure>(account.shown())
     };

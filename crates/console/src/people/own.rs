@@ -299,15 +299,20 @@ pub(crate) async fn revoke_token(
     Ok(token.shown(id))
 }
 
-/// Ends every API token of a person who gets back in: each is on record by itself.
-pub(super) async fn revoke_all(admin: &Admin, permit: &Permit, person: Id) -> Result<(), Failure> {
+/// Ends every API token of a person: each is on record by itself.
+pub(super) async fn revoke_all(
+    admin: &Admin,
+    permit: &Permit,
+    person: Id,
+    because: &str,
+) -> Result<(), Failure> {
     let (store, cx) = (&admin.gateway.store, &admin.gateway.cx);
     for (id, token) in tokens::of(store, person).await? {
         if token.revoked_at.is_some() {
             continue;
         }
         let subject = format!("token:{id}");
-        let details = [("because", "the account was recovered")];
+        let details = [("because", because)];
         let act = Act { kind: "person.token.revoke", subject: &subject, details: &details };
         permit.act(admin, act, tokens::revoke(store, cx, person, id)).await?;
     }
