@@ -40,7 +40,39 @@ pub struct Report {
     pub coverage: Coverage,
 }
 
+/// Techniques of MITRE ATLAS by which somebody turns a model against its application: what a
+/// finding must stand for to raise a text's score. Secrets, personal data and size do not.
+const ATTACKS: &[&str] =
+    &["AML.T0051", "AML.T0054", "AML.T0056", "AML.T0057", "AML.T0068", "AML.T0077", "AML.T0086"];
+
+impl Judged {
+    /// Whether it stands for an attack on the model, rather than for data that leaks.
+    pub fn is_attack(&self) -> bool {
+        let technique = |reference: &str| {
+            let (framework, id) = reference.split_once('/')?;
+            framework.starts_with("atlas@").then(|| id.to_owned())
+        };
+        self.finding.references.iter().any(|reference| {
+            technique(reference.as_str())
+                .is_some_and(|id| ATTACKS.iter().any(|attack| id.starts_with(attack)))
+        })
+    }
+}
+
 impl Report {
+    /// How much the texts look like an attack on the model, from 0 to 1: the confidence of the
+    /// surest finding that stands for one.
+    pub fn score(&self) -> f64 {
+        let attacks = self.findings.iter().filter(|judged| judged.is_attack());
+        let surest = attacks.map(|judged| judged.finding.confidence.as_percent()).max();
+        f64::from(surest.unwrap_or(0)) / 100.0
+    }
+
+    /// Whether a finding that stands for an attack would change or stop the texts.
+    pub fn is_attack(&self) -> bool {
+        self.findings.iter().any(|judged| judged.is_attack() && judged.would >= Verdict::Redact)
+    }
+
     /// Adds another report: the strictest verdict, all findings.
     pub fn merge(&mut self, other: Self) {
         self.verdict = self.verdict.max(other.verdict);

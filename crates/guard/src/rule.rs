@@ -11,10 +11,13 @@ pub enum Channel {
     /// The application's own instructions.
     System,
     /// The person who uses the application.
+    #[serde(alias = "user_input")]
     User,
     /// Retrieved text, files, anything quoted: data, never instructions.
+    #[serde(alias = "memory")]
     Content,
     /// What a tool returned.
+    #[serde(alias = "tool_output")]
     ToolResult,
     /// How a tool describes itself.
     ToolDescription,

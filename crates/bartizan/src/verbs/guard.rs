@@ -1,6 +1,7 @@
 //! `bartizan guard`: the inspectors in a shell.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Read},
     num::NonZero,
     path::{Path, PathBuf},
@@ -9,9 +10,12 @@ use std::{
 
 use anyhow::Context as _;
 use bartizan_core::{Cx, Verdict};
-use bartizan_guard::{Channel, Context, Guard, Profile, Report};
+use bartizan_guard::{
+    Channel, Context, Guard, Profile, Report,
+    measure::{Interval, Measures, Sample, measure},
+};
 use clap::Subcommand;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Call, cell};
@@ -33,6 +37,9 @@ pub(crate) enum Verb {
     ///
     /// Exit code 1 when a verdict was as strict as `--fail-on`, or a line could not be judged.
     Check(Check),
+    /// Measure how well labelled texts are told apart: recall, false alarms, the area under the
+    /// curve, each family by itself.
+    Eval(Eval),
     /// List the rules.
     Rules,
 }
@@ -46,7 +53,7 @@ pub(crate) struct Check {
     #[arg(long, default_value = "user", value_parser = channel)]
     channel: Channel,
     /// A file of JSON Lines with `id`, `text` and optional `channel`; `-` reads standard
-    /// input. A line with `id`, `verdict` and `findings` is written for each, in order.
+    /// input. A line with `id`, `verdict`, `score` and `findings` is written for each, in order.
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     jsonl: Option<PathBuf>,
     /// End with exit code 1 when a verdict is this strict or stricter.
@@ -55,6 +62,20 @@ pub(crate) struct Check {
     /// Under the rules of this route of the configuration.
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Eval {
+    /// A file of JSON Lines with `text`, `label` (1 attack, 0 honest), and optional `channel` and
+    /// `family`; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    jsonl: PathBuf,
+    /// Under the rules of this route of the configuration.
+    #[arg(long, value_name = "ROUTE")]
+    route: Option<String>,
+    /// From what the resamples of the intervals are drawn.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
 }
 
 fn channel(text: &str) -> Result<Channel, String> {
@@ -81,6 +102,15 @@ struct Line {
     channel: Option<Channel>,
 }
 
+/// One labelled text of many; what else a line says is passed over.
+#[derive(Debug, Deserialize)]
+struct Labelled {
+    text: String,
+    label: u8,
+    channel: Option<Channel>,
+    family: Option<String>,
+}
+
 struct Inspector {
     guard: Guard,
     profile: Profile,
@@ -90,6 +120,7 @@ struct Inspector {
 pub(super) fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> {
     match verb {
         Verb::Rules => rules(call),
+        Verb::Eval(eval) => evaluate(call, &inspector(call, eval.route.as_deref())?, &eval),
         Verb::Check(check) => {
             let inspector = inspector(call, check.route.as_deref())?;
             match &check.jsonl {
@@ -133,7 +164,7 @@ fn one(call: &Call<'_>, inspector: &Inspector, check: &Check) -> anyhow::Result<
     };
     let report = inspector.inspect(call.cx, check.channel, &text);
     let result = json!({
-        "verdict": report.verdict, "findings": report.findings, "redactions": report.redactions, "coverage": report.coverage,
+        "verdict": report.verdict, "score": report.score(), "findings": report.findings, "redactions": report.redactions, "coverage": report.coverage,
     });
     call.out().one(&result, |result| {
         let mut lines = vec![format!("verdict: {}", cell(result, "/verdict"))];
@@ -190,15 +221,7 @@ fn lines(
     check: &Check,
     path: &Path,
 ) -> anyhow::Result<Outcome> {
-    let source: Box<dyn Read> = if path.as_os_str() == "-" {
-        Box::new(std::io::stdin())
-    } else {
-        let file = std::fs::File::open(path)
-            .with_context(|| format!("cannot read `{}`", path.display()))
-            .hint("`--jsonl` names a file of JSON Lines")?;
-        Box::new(file)
-    };
-    let mut batches = Batches { reader: BufReader::new(source), number: 0 };
+    let mut batches = Batches::of(path)?;
     let mut out = call.out();
     let mut worst = Outcome::Clean;
     loop {
@@ -223,6 +246,20 @@ type Numbered = (u64, Vec<u8>);
 struct Batches<R> {
     reader: BufReader<R>,
     number: u64,
+}
+
+impl Batches<Box<dyn Read>> {
+    fn of(path: &Path) -> anyhow::Result<Self> {
+        let source: Box<dyn Read> = if path.as_os_str() == "-" {
+            Box::new(std::io::stdin())
+        } else {
+            let file = std::fs::File::open(path)
+                .with_context(|| format!("cannot read `{}`", path.display()))
+                .hint("`--jsonl` names a file of JSON Lines")?;
+            Box::new(file)
+        };
+        Ok(Self { reader: BufReader::new(source), number: 0 })
+    }
 }
 
 impl<R: Read> Batches<R> {
@@ -300,8 +337,108 @@ impl Inspector {
                 json!({"code": judged.code, "span": span, "view": view})
             })
             .collect();
-        let result = json!({"id": id, "verdict": report.verdict, "findings": findings});
+        let result = json!({
+            "id": id, "verdict": report.verdict, "score": report.score(), "findings": findings,
+        });
         (Some(report.verdict), result)
+    }
+}
+
+/// Texts of one family, and how well they are told apart.
+#[derive(Debug, Serialize)]
+struct Family {
+    family: String,
+    #[serde(flatten)]
+    measures: Measures,
+}
+
+/// What `guard eval` prints.
+#[derive(Debug, Serialize)]
+struct Evaluated {
+    #[serde(flatten)]
+    all: Measures,
+    families: Vec<Family>,
+}
+
+fn evaluate(call: &Call<'_>, inspector: &Inspector, eval: &Eval) -> anyhow::Result<Outcome> {
+    let mut batches = Batches::of(&eval.jsonl)?;
+    let mut all = Vec::new();
+    let mut families: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
+    loop {
+        let batch = batches.next()?;
+        if batch.is_empty() {
+            break;
+        }
+        for judged in in_order(&batch, |line| inspector.labelled(call.cx, line)) {
+            let (family, sample) = judged?;
+            all.push(sample);
+            families.entry(family).or_default().push(sample);
+        }
+    }
+    let family = |(family, samples): (String, Vec<Sample>)| Family {
+        family,
+        measures: measure(&samples, eval.seed),
+    };
+    let evaluated = Evaluated {
+        all: measure(&all, eval.seed),
+        families: families.into_iter().map(family).collect(),
+    };
+    call.out().one(&evaluated, in_words)?;
+    Ok(Outcome::Clean)
+}
+
+fn in_words(evaluated: &Evaluated) -> String {
+    let part = |part: Option<f64>| part.map_or_else(String::new, |part| format!("{part:.4}"));
+    let span = |one: &Interval| format!("{:.4} ({:.4} to {:.4})", one.value, one.low, one.high);
+    let all = &evaluated.all;
+    let mut out = format!(
+        "{} attacks, {} honest texts\nat the threshold that ships: recall {}, false alarms {}\n",
+        all.attacks,
+        all.honest,
+        part(all.recall),
+        part(all.false_positives)
+    );
+    if let Some(auc) = &all.auc {
+        out.push_str(&format!("area under the curve: {}\n", span(auc)));
+    }
+    for at in &all.recall_at {
+        let percent = at.false_positives * 100.0;
+        out.push_str(&format!("recall at {percent} % false alarms: {}\n", span(&at.recall)));
+    }
+    let rows: Vec<Vec<String>> = evaluated
+        .families
+        .iter()
+        .map(|Family { family, measures }| {
+            vec![
+                crate::output::printable(family),
+                measures.attacks.to_string(),
+                measures.honest.to_string(),
+                part(measures.recall),
+                part(measures.false_positives),
+                measures.auc.map_or_else(String::new, |auc| format!("{:.4}", auc.value)),
+            ]
+        })
+        .collect();
+    let heads = ["family", "attacks", "honest", "recall", "false alarms", "area"];
+    format!("{out}\n{}", crate::output::table(&heads, &rows))
+}
+
+impl Inspector {
+    /// What a labelled line is, and what was said of it.
+    fn labelled(&self, cx: &Cx, (number, line): &Numbered) -> anyhow::Result<(String, Sample)> {
+        let wrong = |what: String| {
+            let hint = "each line has `text` and `label` (1 attack, 0 honest), and may have `channel` and `family`";
+            trouble(format!("line {number} cannot be used: {what}"), hint)
+        };
+        let Labelled { text, label, channel, family } =
+            serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
+        if label > 1 {
+            return Err(wrong(format!("its label is {label}")));
+        }
+        let report = self.inspect(cx, channel.unwrap_or(Channel::User), &text);
+        let sample =
+            Sample { is_attack: label == 1, score: report.score(), is_flagged: report.is_attack() };
+        Ok((family.unwrap_or_default(), sample))
     }
 }
 
