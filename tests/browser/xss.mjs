@@ -31,8 +31,9 @@ async function fill(context) {
   await page.goto(url("/findings?state=any"));
   const ids = await page.$$eval("main tr[data-id]", (rows) => rows.map((row) => row.dataset.id));
   for (const [at, text] of given.corpus.entries()) {
-    const form = { csrf, action: "assign", ids: ids[at % ids.length], assignee: text.slice(0, 120), back: "/findings" };
-    const answer = await context.request.post(url("/findings/triage"), { form, headers: { origin: new URL(given.console).origin } });
+    const data = { ids: [ids[at % ids.length]], assignee: text.slice(0, 120) };
+    const headers = { origin: new URL(given.console).origin, "x-csrf-token": csrf };
+    const answer = await context.request.post(url("/api/v1/findings/triage"), { data, headers });
     if (answer.status() >= 400) problems.push(`assigning to ${text} is answered with ${answer.status()}`);
   }
   await page.goto(url("/approvals"));

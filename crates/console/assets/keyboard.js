@@ -11,7 +11,7 @@ let going = 0;
 export function start() {
   document.addEventListener("keydown", press);
   document.addEventListener("click", (event) => {
-    if (near(event, "tr[data-id] a.rowlink", HTMLAnchorElement)) remember();
+    if (near(event, "[data-id] a.rowlink", HTMLAnchorElement)) remember();
     const opener = near(event, "[data-opens]", HTMLElement);
     if (opener && open(opener.dataset.opens ?? "")) event.preventDefault();
     const closer = near(event, "[data-closes]", HTMLElement);
@@ -44,7 +44,12 @@ function press(event) {
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (typing) {
-    if (event.key === "Escape") typing.blur();
+    if (event.key === "Escape") leave(typing);
+    if (event.key === "Enter" && typing instanceof HTMLSelectElement) {
+      event.preventDefault();
+      // The button that the field belongs to stands after it.
+      one("button", HTMLButtonElement, typing.parentElement ?? document)?.click();
+    }
     return;
   }
   if (document.querySelector("dialog[open]")) return;
@@ -87,6 +92,8 @@ function act(key) {
     case "a":
       onlyThis();
       return enter(one(`main [data-key="${key}"]`, HTMLElement));
+    case "u":
+      return enter(one(".toast form button", HTMLElement));
     case "Escape":
       return back();
     case "n":
@@ -108,21 +115,28 @@ function enter(what) {
   return true;
 }
 
+/** Lets go of a field, back to the row that one came from. @param {HTMLElement} field */
+function leave(field) {
+  const link = row()?.querySelector("a.rowlink");
+  if (link instanceof HTMLElement) link.focus();
+  else field.blur();
+}
+
 /** The row that the cursor is in, or was in before it went to a field. @returns {HTMLElement | null} */
 function row() {
-  const active = document.activeElement?.closest("tr[data-id]");
-  return active instanceof HTMLElement ? active : one("main tr.at", HTMLElement);
+  const active = document.activeElement?.closest("[data-id]");
+  return active instanceof HTMLElement ? active : one("main .at", HTMLElement);
 }
 
 /** @param {1 | -1} by */
 function step(by) {
-  const rows = all("main tr[data-id]", HTMLElement);
+  const rows = all("main [data-id]", HTMLElement);
   if (!rows.length) return false;
   const here = row();
   const at = here ? rows.indexOf(here) + by : by > 0 ? 0 : rows.length - 1;
   const next = rows[Math.max(0, Math.min(rows.length - 1, at))];
   const link = next && one("a.rowlink", HTMLAnchorElement, next);
-  for (const left of all("main tr.at", HTMLElement)) left.classList.remove("at");
+  for (const left of all("main .at", HTMLElement)) left.classList.remove("at");
   link?.focus({ preventScroll: true });
   next?.scrollIntoView({ block: "nearest" });
   return true;

@@ -81,6 +81,13 @@ class Palette {
       row.append(title, hint);
       return row;
     }));
+    if (!this.items.length) {
+      const row = document.createElement("li");
+      row.setAttribute("role", "option");
+      row.setAttribute("aria-disabled", "true");
+      row.textContent = "Nothing by this name; Enter searches everything";
+      this.list.append(row);
+    }
     this.mark();
   }
 

@@ -1,7 +1,7 @@
 // Forms marked `data-swap` are sent without leaving the page: the server's answer is a
 // whole page, of which the main part takes the place of ours. The cursor stays.
 
-import { one, onSwap, say, swapped } from "./dom.js";
+import { all, one, onSwap, say, swapped } from "./dom.js";
 
 const CURSOR = "bartizan.cursor";
 
@@ -38,6 +38,10 @@ export async function visit(address, init = {}) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = one("main", HTMLElement, page);
     const toasts = one(".toasts", HTMLElement, page);
+    for (const part of [".crumbs", ".side nav"]) {
+      const fresh = one(part, HTMLElement, page);
+      if (fresh) one(part, HTMLElement)?.replaceWith(document.adoptNode(fresh));
+    }
     if (!next) throw new Error("no page");
     if (answer.redirected && !answer.url.startsWith(location.origin + "/sign")) {
       history.replaceState(null, "", answer.url);
@@ -53,22 +57,25 @@ export async function visit(address, init = {}) {
   }
 }
 
-/** @typedef {{ id: string, at: number }} Place */
+/** @typedef {{ id: string, at: number, after?: string[] }} Place */
 
 /** Where the cursor is: in which row. @returns {Place | null} */
 export function cursor() {
-  const rows = [...document.querySelectorAll("main tr[data-id]")];
+  const rows = all("main [data-id]", HTMLElement);
   const at = rows.findIndex((row) => row.contains(document.activeElement) || row.classList.contains("at"));
   const row = rows[at];
-  return row instanceof HTMLElement && row.dataset.id ? { id: row.dataset.id, at } : null;
+  const after = rows.slice(at + 1).map((other) => other.dataset.id ?? "");
+  return row?.dataset.id ? { id: row.dataset.id, at, after } : null;
 }
 
 /** @param {Place | null} place */
 export function restore(place) {
   if (!place) return;
-  const rows = [...document.querySelectorAll("main tr[data-id]")];
-  const same = rows.find((row) => row instanceof HTMLElement && row.dataset.id === place.id);
-  const row = same ?? rows[Math.min(place.at, rows.length - 1)];
+  const rows = all("main [data-id]", HTMLElement);
+  // Where it was; else in the first row after it that is still there.
+  const by = new Map(rows.map((row) => [row.dataset.id, row]));
+  const next = [place.id, ...(place.after ?? [])].find((id) => by.has(id));
+  const row = by.get(next) ?? rows[Math.min(place.at, rows.length - 1)];
   if (row) one("a.rowlink", HTMLAnchorElement, row)?.focus();
 }
 

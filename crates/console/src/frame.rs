@@ -158,6 +158,7 @@ fn toast(uri: &Uri) -> Option<Toast> {
         if n == 1 { "1 finding".to_owned() } else { format!("{} findings", charts::number(n)) };
     let words = match params.get("done")? {
         "resolved" => format!("{things} resolved"),
+        "acknowledged" => format!("{things} in work"),
         "reopened" => format!("{things} reopened"),
         "assigned" => format!("{things} assigned"),
         "noted" => "The note is added".to_owned(),

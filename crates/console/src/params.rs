@@ -126,7 +126,10 @@ impl Params {
         let read = |text: &str| {
             text.trim().parse().map_err(|_| {
                 let shown = json::clip(text, 40);
-                Failure::invalid(format!("`{name}` is `{shown}`: expected a whole number from 0"))
+                Failure::invalid(format!(
+                    "`{name}` is `{shown}`: expected a whole number from 0 to {}",
+                    u64::MAX
+                ))
             })
         };
         self.get(name).map(read).transpose()

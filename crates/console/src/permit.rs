@@ -152,14 +152,14 @@ impl Permit {
         act: Act<'_>,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Failure> {
-        self.record(admin, &act).await?;
+        let entry = self.record(admin, &act).await?.to_string();
         match work.await.map_err(Into::into) {
             Ok(done) => {
                 admin.gateway.store.flush().await?;
                 Ok(done)
             }
             Err(failure) => {
-                let details = [("act", act.kind), ("code", failure.code)];
+                let details = [("act", act.kind), ("entry", &entry), ("code", failure.code)];
                 let failed = Act { kind: "admin.failed", subject: act.subject, details: &details };
                 if let Err(unrecorded) = self.record(admin, &failed).await {
                     tracing::error!(error = %unrecorded, act = act.kind, "an act failed, and that could not be recorded");
@@ -170,13 +170,13 @@ impl Permit {
     }
 
     /// Records something that was done, or is about to be.
-    pub(crate) async fn record(&self, admin: &Admin, act: &Act<'_>) -> Result<(), Failure> {
+    /// Returns the index of the entry.
+    pub(crate) async fn record(&self, admin: &Admin, act: &Act<'_>) -> Result<u64, Failure> {
         let clip = |(name, text)| (name, bartizan_core::json::clip(text, DETAIL_BYTES_MAX));
         let details: Vec<_> = act.details.iter().copied().map(clip).collect();
         let subject = bartizan_core::json::clip(act.subject, DETAIL_BYTES_MAX);
         let gateway = &admin.gateway;
-        gateway.record(&self.tenant, self.actor(), act.kind, subject, &details).await?;
-        Ok(())
+        Ok(gateway.record(&self.tenant, self.actor(), act.kind, subject, &details).await?)
     }
 }
 

@@ -128,6 +128,8 @@ macro_rules! refusals {
                 caller = "caller",
                 /// Only on behalf of this end user, whose keyed digest records have.
                 end_user = "end_user",
+                /// Only there: `data`, the gateway itself, or `admin`, administration.
+                plane = "plane",
             } and { $($other)* }
         }
     };

@@ -9,6 +9,7 @@
 pub mod constants;
 pub mod json;
 pub mod sim;
+pub mod text;
 
 mod asset;
 mod cx;

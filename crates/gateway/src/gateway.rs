@@ -118,7 +118,7 @@ impl Gateway {
 
     /// The same for refusals of administration.
     pub fn count_refusal(self: &Arc<Self>, caller: &str, code: &'static str) {
-        self.tell(&Known::new(caller), code);
+        self.tell(&Known::of_administration(caller), code);
     }
 
     fn tell(self: &Arc<Self>, known: &Known, code: &'static str) {
@@ -171,12 +171,15 @@ impl Gateway {
     ) -> Result<(), bartizan_store::Error> {
         match self.store.get(&tenant, &REFUSAL, id).await? {
             None => {
-                meta.insert("ledger_index".to_owned(), index.into());
+                meta.insert("entries".to_owned(), index.into_iter().collect());
                 self.store.put(&tenant, &REFUSAL, id, meta, None).await
             }
             Some(old) => {
-                let first = old.meta.get("ledger_index").cloned();
-                meta.insert("ledger_index".to_owned(), first.unwrap_or_default());
+                let mut entries = old.meta.get("entries").cloned().unwrap_or_default();
+                if let Some(entries) = entries.as_array_mut() {
+                    entries.extend(index.map(serde_json::Value::from));
+                }
+                meta.insert("entries".to_owned(), entries);
                 let put = self.store.replace(&tenant, &REFUSAL, id, old.version, meta, None);
                 put.await.map(|_| ())
             }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bartizan_core::{Cx, Id, Tenant, Timestamp};
+use bartizan_core::{Cx, Id, Tenant, Timestamp, text};
 use bartizan_store::{Class, Order, Query, Retention, Store};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
@@ -115,10 +115,19 @@ impl Keys {
     /// Makes a key.
     ///
     /// # Errors
-    /// When the name is empty or overlong, or the store fails.
+    /// When the name is blank, overlong or holds what people do not see, or the store fails.
     pub async fn create(&self, tenant: &Tenant, new: NewKey) -> Result<(Key, Secret), Error> {
         if new.name.is_empty() || new.name.len() > 128 {
             return Err(Error::Invalid("a key's name has 1 to 128 bytes".to_owned()));
+        }
+        if let Some(letter) = text::unseen(&new.name) {
+            return Err(Error::Invalid(format!(
+                "a key's name is what people tell it by: it may not hold U+{:04X}, which is not seen",
+                u32::from(letter)
+            )));
+        }
+        if text::is_blank(&new.name) {
+            return Err(Error::Invalid("a key's name is not blank".to_owned()));
         }
         let secret = self.secret(tenant);
         let key = Key {

@@ -17,8 +17,8 @@ use crate::decisions::object;
 /// Refusals of one kind in one minute, before any verdict: of whom, why, and how many.
 pub const REFUSAL: Class = Class {
     name: "refusal",
-    facets: &["code", "caller", "key", "route", "end_user"],
-    counted: &["code", "key", "route"],
+    facets: &["code", "caller", "key", "route", "end_user", "plane"],
+    counted: &["code", "key", "route", "plane"],
     retention: Retention::days(90),
 };
 
@@ -37,11 +37,13 @@ pub(crate) struct Whom {
     /// The key that the request had, and its tenant.
     pub(crate) key: Option<(Tenant, Id)>,
     pub(crate) route: Option<String>,
+    /// Where it was refused: `data`, or `admin`.
+    pub(crate) plane: &'static str,
 }
 
 impl Whom {
     pub(crate) fn new(caller: &str) -> Self {
-        Self { caller: caller.to_owned(), key: None, route: None }
+        Self { caller: caller.to_owned(), key: None, route: None, plane: "data" }
     }
 }
 
@@ -56,6 +58,12 @@ pub(crate) struct Known {
 impl Known {
     pub(crate) fn new(caller: &str) -> Self {
         Self { whom: Whom::new(caller), end_user: None }
+    }
+
+    /// Of administration.
+    pub(crate) fn of_administration(caller: &str) -> Self {
+        let whom = Whom { plane: "admin", ..Whom::new(caller) };
+        Self { whom, end_user: None }
     }
 }
 
@@ -172,7 +180,9 @@ impl Tally {
             let one = Due {
                 entry: (!goes_on && count.unwritten > 0)
                     .then(|| entry(kind, count.unwritten, &count.end_user)),
-                note: count.is_behind.then(|| note(kind, count)),
+                // Its record names the entry.
+                note: (count.is_behind || !goes_on && count.unwritten > 0)
+                    .then(|| note(kind, count)),
             };
             notes += usize::from(one.note.is_some());
             count.is_behind = false;
@@ -202,8 +212,9 @@ fn entry(Kind { code, whom }: &Kind, count: u64, end_user: &EndUser) -> Entry {
 
 fn note(Kind { code, whom }: &Kind, count: &Count) -> Note {
     let (tenant, key) = whom.key.clone().unzip();
+    let caller = whom.caller.strip_prefix("address:").unwrap_or(&whom.caller);
     let meta = object(json!({
-        "code": code, "caller": whom.caller, "key": key, "route": whom.route,
+        "code": code, "plane": whom.plane, "caller": caller, "key": key, "route": whom.route,
         "end_user": count.end_user.one(), "several_users": count.end_user == EndUser::Several,
         "count": count.total,
     }));

@@ -3,7 +3,7 @@
 use bartizan_core::{Finding, Mode, Verdict};
 use serde::Serialize;
 
-use crate::carrier::Unseen;
+use crate::{carrier::Unseen, rule};
 
 /// A finding, and what it counts for here.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,22 +40,10 @@ pub struct Report {
     pub coverage: Coverage,
 }
 
-/// Techniques of MITRE ATLAS by which somebody turns a model against its application: what a
-/// finding must stand for to raise a text's score. Secrets, personal data and size do not.
-const ATTACKS: &[&str] =
-    &["AML.T0051", "AML.T0054", "AML.T0056", "AML.T0057", "AML.T0068", "AML.T0077", "AML.T0086"];
-
 impl Judged {
     /// Whether it stands for an attack on the model, rather than for data that leaks.
     pub fn is_attack(&self) -> bool {
-        let technique = |reference: &str| {
-            let (framework, id) = reference.split_once('/')?;
-            framework.starts_with("atlas@").then(|| id.to_owned())
-        };
-        self.finding.references.iter().any(|reference| {
-            technique(reference.as_str())
-                .is_some_and(|id| ATTACKS.iter().any(|attack| id.starts_with(attack)))
-        })
+        self.finding.references.iter().any(|reference| rule::is_attack(reference.as_str()))
     }
 }
 

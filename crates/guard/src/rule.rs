@@ -89,3 +89,24 @@ pub struct Rule {
     /// Pure; bounded by the text's length times a small constant; hits in order of their start.
     pub inspect: fn(&Look<'_>, &mut Vec<Hit>),
 }
+
+/// Techniques of MITRE ATLAS by which somebody turns a model against its application: what a
+/// finding must stand for to raise a text's score. Secrets, personal data and size do not.
+const ATTACKS: &[&str] =
+    &["AML.T0051", "AML.T0054", "AML.T0056", "AML.T0057", "AML.T0068", "AML.T0077", "AML.T0086"];
+
+/// Whether a reference is to such a technique.
+pub(crate) fn is_attack(reference: &str) -> bool {
+    reference.starts_with("atlas@")
+        && reference
+            .split_once('/')
+            .is_some_and(|(_, id)| ATTACKS.iter().any(|attack| id.starts_with(attack)))
+}
+
+impl Rule {
+    /// Whether what it finds is itself what must not be seen: a secret, or a person's data.
+    pub fn tells_data(&self) -> bool {
+        let refs = self.meta.refs;
+        refs.iter().any(|one| one.ends_with("/LLM02")) && !refs.iter().any(|one| is_attack(one))
+    }
+}

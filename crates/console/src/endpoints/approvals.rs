@@ -24,6 +24,8 @@ use crate::{
 
 /// How long before an approval its request may be dated.
 const SLACK: Duration = Duration::from_secs(1);
+/// LIMIT: a reason, in bytes; an entry of the ledger holds it whole.
+const WHY_BYTES_MAX: usize = 1000;
 /// LIMIT: requests of the same key that were held and are compared with an approval; the one
 /// that asked is the first or near it.
 const LOOKED_AT_MAX: u16 = 100;
@@ -242,6 +244,20 @@ pub(crate) async fn say(
     let holds = &admin.gateway.holds;
     let approval = holds.get(permit.tenant(), id).await?;
     permit.also(admin, Access::Decide(&approval))?;
+    if why.len() > WHY_BYTES_MAX {
+        return Err(Failure::invalid(format!(
+            "`why` is {} bytes: expected at most {WHY_BYTES_MAX}",
+            why.len()
+        )));
+    }
+    // What is decided or has run out already is refused without an entry that says otherwise.
+    if !approval.is_pending(&admin.gateway.cx) {
+        let message = match approval.is_expired(&admin.gateway.cx) {
+            true => format!("approval `{id}` has run out; the application asks for another"),
+            false => format!("approval `{id}` is {} already", approval.state_name()),
+        };
+        return Err(Failure::new(axum::http::StatusCode::CONFLICT, "conflict", message));
+    }
     let kind = match decision {
         Decision::Approve => "admin.approval.approve",
         Decision::Deny => "admin.approval.deny",

@@ -75,9 +75,6 @@ async fn create(
 
 /// Refuses a key that nobody could tell from another, or that would open nothing.
 fn makes_sense(admin: &Admin, new: &NewKey) -> Result<(), Failure> {
-    if !new.name.is_empty() && new.name.trim().is_empty() {
-        return Err(Failure::invalid("a key's name is not blank"));
-    }
     if let Some(at) = new.expires_at.filter(|at| *at <= admin.gateway.cx.now()) {
         return Err(Failure::invalid(format!("`expires_at` is {at}, which is past")));
     }
@@ -156,4 +153,5 @@ async fn created(admin: &Admin, permit: &Permit, key: &Key) -> Result<(), Failur
     permit
         .record(admin, &Act { kind: "admin.key.created", subject: &subject, details: &details })
         .await
+        .map(|_| ())
 }

@@ -100,17 +100,16 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     page(&Approvals { f: Frame::new(&visitor, &PAGE, &uri), which, may, rows })
 }
 
-async fn row(
+/// By whom, when and why an approval was decided.
+type Word = (String, Timestamp, String);
+
+/// Where an approval stands, and by whose word.
+async fn stand(
     admin: &Admin,
-    visitor: &Visitor,
-    (names, which): (&[(Id, String)], &str),
     approval: &Approval,
-    with_text: bool,
-) -> Result<Row, Failure> {
-    let expired = approval.is_expired(&admin.gateway.cx);
-    let key: Option<Id> = approval.requested_by.strip_prefix("key:").and_then(|id| id.parse().ok());
-    let name = names.iter().find(|(id, _)| Some(*id) == key).map(|(_, name)| name.clone());
+) -> Result<(&'static str, Option<Word>), Failure> {
     let word = match &approval.state {
+        Stand::Pending if approval.is_expired(&admin.gateway.cx) => return Ok(("expired", None)),
         Stand::Pending => None,
         Stand::Approved { by, at, why } | Stand::Denied { by, at, why } => {
             Some((name_of(admin, by).await?, *at, why.clone()))
@@ -120,6 +119,19 @@ async fn row(
             Some((by, *at, "its request was let through".to_owned()))
         }
     };
+    Ok((approval.state_name(), word))
+}
+
+async fn row(
+    admin: &Admin,
+    visitor: &Visitor,
+    (names, which): (&[(Id, String)], &str),
+    approval: &Approval,
+    with_text: bool,
+) -> Result<Row, Failure> {
+    let (state, word) = stand(admin, approval).await?;
+    let key: Option<Id> = approval.requested_by.strip_prefix("key:").and_then(|id| id.parse().ok());
+    let name = names.iter().find(|(id, _)| Some(*id) == key).map(|(_, name)| name.clone());
     let query = Query {
         filters: vec![("approval", approval.id.to_string())],
         order: Order::Oldest,
@@ -144,11 +156,7 @@ async fn row(
         turns,
         id: approval.id.to_string(),
         reason: approval.reason.clone(),
-        state: if expired && approval.state == Stand::Pending {
-            "expired"
-        } else {
-            approval.state_name()
-        },
+        state,
         open: approval.is_pending(&admin.gateway.cx),
         by: name.unwrap_or_else(|| approval.requested_by.clone()),
         by_href: key.map(|id| format!("/keys/{id}")),
@@ -172,9 +180,14 @@ fn facts(meta: Meta<'_>) -> Vec<(&'static str, String, Option<String>)> {
     out
 }
 
-/// An approval that a request waits for, on the request's own page.
+/// The approval of a request, on the request's own page.
 pub(super) struct Waits {
     pub(super) id: String,
+    pub(super) state: &'static str,
+    /// Who decided, and why.
+    pub(super) word: String,
+    /// Whether it waits for a word.
+    pub(super) open: bool,
     pub(super) may: bool,
     pub(super) expires_at: Timestamp,
 }
@@ -195,9 +208,14 @@ impl Waits {
             return Ok(None);
         };
         let may = visitor.permit.also(admin, Access::Decide(&approval)).is_ok();
-        let waits = approval.is_pending(&admin.gateway.cx);
-        let expires_at = approval.expires_at;
-        Ok(waits.then(|| Self { id: id.to_string(), may, expires_at }))
+        let open = approval.is_pending(&admin.gateway.cx);
+        let (state, word) = stand(admin, &approval).await?;
+        let word = word.map_or_else(String::new, |(by, _, why)| match why.is_empty() {
+            true => format!("by {by}"),
+            false => format!("by {by}: {why}"),
+        });
+        let (id, expires_at) = (id.to_string(), approval.expires_at);
+        Ok(Some(Self { id, state, word, open, may, expires_at }))
     }
 }
 
@@ -213,7 +231,7 @@ async fn decide(State(admin): State<Admin>, visitor: Visitor, Of(id): Of, form: 
         }
     };
     let why = form.get("why").unwrap_or_default().trim();
-    if decision == Decision::Deny && why.is_empty() {
+    if decision == Decision::Deny && bartizan_core::text::is_blank(why) {
         let message = "say why it is denied: whoever asked, and whoever audits, will want to know";
         return Err(Failure::invalid(message));
     }

@@ -331,9 +331,12 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
         excerpt: one.excerpt.clone().unwrap_or_default(),
         decoded: one.decoded.clone().unwrap_or_default(),
     });
-    let veiled = admin.gateway.guard.rules().iter().any(|rule| {
-        rule.meta.code == meta.text("code") && rule.action == bartizan_core::Verdict::Redact
-    });
+    let veiled = admin
+        .gateway
+        .guard
+        .rules()
+        .iter()
+        .any(|rule| rule.meta.code == meta.text("code") && rule.tells_data());
     let raw = json!({"id": id, "time": record.time, "meta": record.meta, "text": record.sealed});
     page(&One {
         f: Frame::new(&visitor, &PAGE, &uri).below(&title, format!("/findings{query}")),
@@ -425,8 +428,18 @@ async fn act(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Answ
             wanted.state = Some(Stand::Open);
             "reopened"
         }
+        "acknowledge" => {
+            wanted.state = Some(Stand::Acknowledged);
+            "acknowledged"
+        }
         "assign" => {
-            wanted.assignee = Some(form.get("assignee").unwrap_or_default().to_owned());
+            let to = form.get("assignee").unwrap_or_default();
+            if !to.is_empty() && !people(&admin).await?.iter().any(|(id, _)| id == to) {
+                let shown = bartizan_core::json::clip(to, 64);
+                let message = format!("`{shown}` is nobody who can sign in here");
+                return Err(Failure::invalid(message));
+            }
+            wanted.assignee = Some(to.to_owned());
             "assigned"
         }
         "note" => {
@@ -435,8 +448,9 @@ async fn act(State(admin): State<Admin>, visitor: Visitor, form: Params) -> Answ
         }
         other => {
             let shown = bartizan_core::json::clip(other, 32);
-            let message =
-                format!("`action` is `{shown}`: expected `resolve`, `reopen`, `assign` or `note`");
+            let message = format!(
+                "`action` is `{shown}`: expected `resolve`, `acknowledge`, `reopen`, `assign` or `note`"
+            );
             return Err(Failure::invalid(message));
         }
     };

@@ -155,7 +155,7 @@ fn tiles(
         tag: view::tag("bare", "close", "refused"),
         value: charts::number(refused.requests),
         unit: if refused.exact { "" } else { "at least" },
-        href: params.at("/refusals"),
+        href: params.with("plane", "data").at("/refusals"),
         spark: sparkline("Requests refused before a verdict over the range", &series),
     });
     tiles

@@ -40,9 +40,10 @@ const NAMES: &[Names] = &[
     Names { facet: "code", param: "code", title: "Why", open: true },
     Names { facet: "key", param: "key", title: "Key", open: true },
     Names { facet: "route", param: "route", title: "Route", open: true },
+    Names { facet: "plane", param: "plane", title: "Where", open: false },
 ];
 const ASKED: &[&str] =
-    &["code", "key", "route", "caller", "end_user", "range", "since", "until", "after"];
+    &["code", "key", "route", "plane", "caller", "end_user", "range", "since", "until", "after"];
 /// Facets that are not counted: a line leads to those of the same.
 const OTHERS: &[&str] = &["caller", "end_user"];
 
@@ -70,13 +71,14 @@ struct Row {
     route: String,
     user: Option<(String, String)>,
     several: bool,
-    entry: Option<u64>,
+    entries: Vec<u64>,
 }
 
 impl Row {
     fn of(record: &Record, names: &[(Id, String)]) -> Self {
         let meta = Meta(&record.meta);
         let to = |name: &str| Params::default().with(name, meta.text(name)).at("/refusals");
+        let entries = meta.at("entries").and_then(serde_json::Value::as_array);
         let (key, user) = (meta.text("key"), meta.text("end_user"));
         let name = names.iter().find(|(id, _)| id.to_string() == key);
         let name = name.map_or(key, |(_, name)| name.as_str()).to_owned();
@@ -90,13 +92,14 @@ impl Row {
             route: meta.text("route").to_owned(),
             user: (!user.is_empty()).then(|| (view::user(user), to("end_user"))),
             several: meta.at("several_users").and_then(serde_json::Value::as_bool) == Some(true),
-            entry: meta.number("ledger_index"),
+            entries: entries.into_iter().flatten().filter_map(serde_json::Value::as_u64).collect(),
         }
     }
 }
 
 async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer {
     let params = Params::of_query(uri.query(), ASKED)?;
+    params.one_of("plane", &["data", "admin"])?;
     let range = Range::of(&params, admin.gateway.cx.now())?;
     let mut filters = facet::filters(NAMES, &params);
     filters.extend(params.of(OTHERS).map(|(name, value)| (name, value.to_owned())));
@@ -121,7 +124,11 @@ async fn list(State(admin): State<Admin>, visitor: Visitor, uri: Uri) -> Answer 
     };
     let counts = store.count(tenant, &counting).await?;
     let names = keys::names(&admin, &visitor.permit).await?;
-    let say = |facet: &str, value: &str| traffic::say(&names, facet, value);
+    let say = |facet: &str, value: &str| match (facet, value) {
+        ("plane", "data") => "the gateway".to_owned(),
+        ("plane", "admin") => "administration".to_owned(),
+        _ => traffic::say(&names, facet, value),
+    };
     let mut chips = facet::chips(NAMES, &params, PAGE.path, say);
     for (name, value) in params.of(OTHERS) {
         let words = if name == "end_user" { view::user(value) } else { format!("from: {value}") };
@@ -148,9 +155,10 @@ pub(super) struct Total {
     pub(super) counted: Vec<(Timestamp, Vec<u64>)>,
 }
 
-/// Adds up how many were refused.
+/// Adds up how many requests of applications were refused.
 pub(super) async fn total(admin: &Admin, tenant: &Tenant, range: &Range) -> Result<Total, Failure> {
     let mut query = Query {
+        filters: vec![("plane", "data".to_owned())],
         since: Some(range.since),
         until: range.until(),
         limit: PAGE_RECORDS_MAX,

@@ -578,12 +578,14 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
     let turns = kept.as_ref().map(|kept| conversation::turns(kept, &marks(&found)));
     let turns = turns.unwrap_or_default();
     let tab = if params.get("tab") == Some("raw") { "raw" } else { "conversation" };
+    let waits = approvals::Waits::of(&admin, &visitor, meta.text("approval")).await?;
+    let steps = steps(meta, waits.as_ref());
     page(&One {
         f: Frame::new(&visitor, &PAGE, &uri).below("Request", format!("/traffic{query}")),
         api: format!("/api/v1/decisions/{id}"),
         tab,
         tabs: [kept_query.at(&here), kept_query.with("tab", "raw").at(&here)],
-        waits: approvals::Waits::of(&admin, &visitor, meta.text("approval")).await?,
+        waits,
         verdict: meta.text("verdict").to_owned(),
         model: meta.text("model").to_owned(),
         route: meta.text("route").to_owned(),
@@ -593,7 +595,7 @@ async fn one(State(admin): State<Admin>, visitor: Visitor, uri: Uri, Of(id): Of)
         asides: turns.iter().filter(|turn| turn.aside).count(),
         turns,
         no_text: no_text(meta),
-        steps: steps(meta, proof.as_ref().map(|(entry, _)| entry)),
+        steps,
         coverage: coverage(meta, proof.as_ref().map(|(entry, _)| entry)),
         facts: facts(id, meta, &keys),
         findings: found.iter().map(shown).collect(),
@@ -675,7 +677,7 @@ fn took(meta: Meta<'_>, path: &str) -> String {
 }
 
 /// What the layers did, from the request's head to the last byte.
-fn steps(meta: Meta<'_>, entry: Option<&Value>) -> Vec<Step> {
+fn steps(meta: Meta<'_>, approval: Option<&approvals::Waits>) -> Vec<Step> {
     let step =
         |name, words: String, took: String, (icon, class)| Step { name, words, took, icon, class };
     let good = ("good", "good");
@@ -711,10 +713,13 @@ fn steps(meta: Meta<'_>, entry: Option<&Value>) -> Vec<Step> {
         ),
         None => step("Ledger", "no entry is known".to_owned(), String::new(), ("bad", "bad")),
     });
-    if let Some(approval) =
-        entry.and_then(|entry| entry.pointer("/body/approval")).and_then(Value::as_str)
-    {
-        out.push(step("Approval", approval.to_owned(), String::new(), ("approvals", "note")));
+    if let Some(approvals::Waits { id, state, word, .. }) = approval {
+        let words = match *state {
+            "pending" => format!("{id} waits"),
+            "expired" => format!("{id} ran out"),
+            state => format!("{state} {word}"),
+        };
+        out.push(step("Approval", words, String::new(), ("approvals", "note")));
     }
     out.push(match meta.text("target") {
         "" => step("Model", "was never asked".to_owned(), String::new(), ("close", "off")),
@@ -728,7 +733,7 @@ fn steps(meta: Meta<'_>, entry: Option<&Value>) -> Vec<Step> {
     }
     let status = meta.text("status");
     let (words, sign) = match meta.text("cut") {
-        "" => (format!("status {status}, delivered whole"), good),
+        "" => (format!("status {status}, the answer came to its end"), good),
         cut => (format!("status {status}, {}", cut.replace('_', " ")), ("note", "note")),
     };
     let all =

@@ -91,8 +91,10 @@ async fn what_waits_is_decided_once_and_the_word_is_on_record() {
     assert_eq!(decided["state"]["by"], "administrator:token");
     let again = house.post(&path, &json!({"decision": "deny"})).await;
     assert_eq!(again.refused(), (409, "conflict".to_owned()));
-    let expected = ["admin.approval.approve", "admin.approval.deny", "admin.failed"];
-    assert_eq!(kinds(&house.recorded(from)), expected);
+    let long = house.post(&path, &json!({"decision": "deny", "why": "x".repeat(1001)})).await;
+    assert_eq!(long.refused(), (400, "invalid".to_owned()));
+    // What was refused is not on record as if it had been decided.
+    assert_eq!(kinds(&house.recorded(from)), ["admin.approval.approve"]);
     let (_, entry) = house.admin.gateway.ledger.entries(from, 1).unwrap().remove(0);
     assert_eq!(
         (&entry["body"]["why"], &entry["body"]["of"]),
