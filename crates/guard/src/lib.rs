@@ -8,6 +8,7 @@
 //! Promises: pure, no I/O, bounded by the text's length; the same text gets the same
 //! verdict however it is cut; what was not inspected is never said to be.
 
+pub mod classifier;
 pub mod measure;
 pub mod rules;
 

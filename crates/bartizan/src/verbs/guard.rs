@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use bartizan_core::{Cx, Verdict};
 use bartizan_guard::{
     Channel, Context, Guard, Profile, Report,
+    classifier::{Example, Model, train},
     measure::{Interval, Measures, Sample, measure},
 };
 use clap::Subcommand;
@@ -26,6 +27,8 @@ use crate::{
 
 /// LIMIT: the longest text or line that is read, in bytes.
 const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// LIMIT: a file of a model, in bytes.
+const MODEL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Lines, and bytes of them, that are inspected at a time.
 const BATCH_LINES: usize = 512;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -40,6 +43,8 @@ pub(crate) enum Verb {
     /// Measure how well labelled texts are told apart: recall, false alarms, the area under the
     /// curve, each family by itself.
     Eval(Eval),
+    /// Train a model of the classifier's fast tier on labelled texts.
+    Train(Train),
     /// List the rules.
     Rules,
 }
@@ -73,7 +78,31 @@ pub(crate) struct Eval {
     /// Under the rules of this route of the configuration.
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
+    /// Ask this model, too, which `guard train` wrote.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
     /// From what the resamples of the intervals are drawn.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Train {
+    /// Files of JSON Lines with `text`, `label` (1 attack, 0 honest), and optional `channel`,
+    /// `family` and `template`. Texts of one template are all learned from or all kept for
+    /// measuring; one without is a template of its own.
+    #[arg(long, value_name = "FILE", required = true)]
+    jsonl: Vec<PathBuf>,
+    /// Where to write the model.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Weights of the model, as a power of two: a byte each.
+    #[arg(long, value_name = "BITS", default_value_t = 18, value_parser = clap::value_parser!(u8).range(8..=22))]
+    bits: u8,
+    /// How much mistakes cost beside large weights.
+    #[arg(long, value_name = "COST", default_value_t = 1.0)]
+    cost: f64,
+    /// For the order of texts, and which templates are kept.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 }
@@ -109,18 +138,25 @@ struct Labelled {
     label: u8,
     channel: Option<Channel>,
     family: Option<String>,
+    template: Option<String>,
 }
 
 struct Inspector {
     guard: Guard,
     profile: Profile,
     context: Context,
+    model: Option<Model>,
 }
 
 pub(super) fn run(call: &Call<'_>, verb: Verb) -> anyhow::Result<Outcome> {
     match verb {
         Verb::Rules => rules(call),
-        Verb::Eval(eval) => evaluate(call, &inspector(call, eval.route.as_deref())?, &eval),
+        Verb::Eval(eval) => {
+            let mut inspector = inspector(call, eval.route.as_deref())?;
+            inspector.model = eval.model.as_deref().map(model).transpose()?;
+            evaluate(call, &inspector, &eval)
+        }
+        Verb::Train(train) => learn(call, &train),
         Verb::Check(check) => {
             let inspector = inspector(call, check.route.as_deref())?;
             match &check.jsonl {
@@ -148,7 +184,16 @@ fn inspector(call: &Call<'_>, route: Option<&str>) -> anyhow::Result<Inspector> 
         }
         context = Context::new(&[], route.canaries.clone(), route.link_hosts.clone());
     }
-    Ok(Inspector { guard: Guard::new(), profile, context })
+    Ok(Inspector { guard: Guard::new(), profile, context, model: None })
+}
+
+fn model(path: &Path) -> anyhow::Result<Model> {
+    let cannot = || format!("cannot use the model `{}`", path.display());
+    let hint = "`--model` names a file that `bartizan guard train` wrote";
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).with_context(cannot).hint(hint)?;
+    file.take(MODEL_BYTES_MAX).read_to_end(&mut bytes).with_context(cannot).hint(hint)?;
+    Model::read(&bytes).with_context(cannot).hint(hint)
 }
 
 impl Inspector {
@@ -369,7 +414,7 @@ fn evaluate(call: &Call<'_>, inspector: &Inspector, eval: &Eval) -> anyhow::Resu
         if batch.is_empty() {
             break;
         }
-        for judged in in_order(&batch, |line| inspector.labelled(call.cx, line)) {
+        for judged in in_order(&batch, |line| inspector.judged(call.cx, line)) {
             let (family, sample) = judged?;
             all.push(sample);
             families.entry(family).or_default().push(sample);
@@ -388,23 +433,6 @@ fn evaluate(call: &Call<'_>, inspector: &Inspector, eval: &Eval) -> anyhow::Resu
 }
 
 fn in_words(evaluated: &Evaluated) -> String {
-    let part = |part: Option<f64>| part.map_or_else(String::new, |part| format!("{part:.4}"));
-    let span = |one: &Interval| format!("{:.4} ({:.4} to {:.4})", one.value, one.low, one.high);
-    let all = &evaluated.all;
-    let mut out = format!(
-        "{} attacks, {} honest texts\nat the threshold that ships: recall {}, false alarms {}\n",
-        all.attacks,
-        all.honest,
-        part(all.recall),
-        part(all.false_positives)
-    );
-    if let Some(auc) = &all.auc {
-        out.push_str(&format!("area under the curve: {}\n", span(auc)));
-    }
-    for at in &all.recall_at {
-        let percent = at.false_positives * 100.0;
-        out.push_str(&format!("recall at {percent} % false alarms: {}\n", span(&at.recall)));
-    }
     let rows: Vec<Vec<String>> = evaluated
         .families
         .iter()
@@ -420,26 +448,129 @@ fn in_words(evaluated: &Evaluated) -> String {
         })
         .collect();
     let heads = ["family", "attacks", "honest", "recall", "false alarms", "area"];
-    format!("{out}\n{}", crate::output::table(&heads, &rows))
+    format!("{}\n{}", figures(&evaluated.all), crate::output::table(&heads, &rows))
+}
+
+fn part(part: Option<f64>) -> String {
+    part.map_or_else(String::new, |part| format!("{part:.4}"))
+}
+
+/// How well all were told apart, in words.
+fn figures(all: &Measures) -> String {
+    let span = |one: &Interval| format!("{:.4} ({:.4} to {:.4})", one.value, one.low, one.high);
+    let mut lines = vec![
+        format!("{} attacks, {} honest texts", all.attacks, all.honest),
+        format!(
+            "at the threshold that ships: recall {}, false alarms {}",
+            part(all.recall),
+            part(all.false_positives)
+        ),
+    ];
+    lines.extend(all.auc.iter().map(|auc| format!("area under the curve: {}", span(auc))));
+    lines.extend(all.recall_at.iter().map(|at| {
+        let percent = at.false_positives * 100.0;
+        format!("recall at {percent} % false alarms: {}", span(&at.recall))
+    }));
+    lines.join("\n") + "\n"
+}
+
+/// Reads a labelled line.
+fn labelled((number, line): &Numbered) -> anyhow::Result<Labelled> {
+    let wrong = |what: String| {
+        let hint = "each line has `text` and `label` (1 attack, 0 honest), and may have `channel` and `family`";
+        trouble(format!("line {number} cannot be used: {what}"), hint)
+    };
+    let read: Labelled = serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
+    match read.label {
+        0 | 1 => Ok(read),
+        other => Err(wrong(format!("its label is {other}"))),
+    }
 }
 
 impl Inspector {
     /// What a labelled line is, and what was said of it.
-    fn labelled(&self, cx: &Cx, (number, line): &Numbered) -> anyhow::Result<(String, Sample)> {
-        let wrong = |what: String| {
-            let hint = "each line has `text` and `label` (1 attack, 0 honest), and may have `channel` and `family`";
-            trouble(format!("line {number} cannot be used: {what}"), hint)
+    fn judged(&self, cx: &Cx, line: &Numbered) -> anyhow::Result<(String, Sample)> {
+        let Labelled { text, label, channel, family, .. } = labelled(line)?;
+        let channel = channel.unwrap_or(Channel::User);
+        let report = self.inspect(cx, channel, &text);
+        let asked = self.model.as_ref().and_then(|model| {
+            let probability = model.score(&text, channel)?.probability;
+            Some((probability, probability >= model.threshold(channel)))
+        });
+        let (probability, is_over) = asked.unwrap_or_default();
+        let sample = Sample {
+            is_attack: label == 1,
+            score: report.score().max(probability),
+            is_flagged: report.is_attack() || is_over,
         };
-        let Labelled { text, label, channel, family } =
-            serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
-        if label > 1 {
-            return Err(wrong(format!("its label is {label}")));
-        }
-        let report = self.inspect(cx, channel.unwrap_or(Channel::User), &text);
-        let sample =
-            Sample { is_attack: label == 1, score: report.score(), is_flagged: report.is_attack() };
         Ok((family.unwrap_or_default(), sample))
     }
+}
+
+/// What `guard train` prints.
+#[derive(Debug, Serialize)]
+struct Learned {
+    learned: usize,
+    kept: usize,
+    bytes: usize,
+    /// Of the templates that were kept from training.
+    #[serde(flatten)]
+    measures: Measures,
+}
+
+fn learn(call: &Call<'_>, asked: &Train) -> anyhow::Result<Outcome> {
+    let mut examples = Vec::new();
+    for path in &asked.jsonl {
+        let mut batches = Batches::of(path)?;
+        loop {
+            let batch = batches.next()?;
+            if batch.is_empty() {
+                break;
+            }
+            for numbered in &batch {
+                let Labelled { text, label, channel, family, template } = labelled(numbered)?;
+                let own = || format!("{}:{}", path.display(), numbered.0);
+                examples.push(Example {
+                    text,
+                    channel: channel.unwrap_or(Channel::User),
+                    is_attack: label == 1,
+                    template: template.unwrap_or_else(own),
+                    family: family.unwrap_or_default(),
+                });
+            }
+        }
+    }
+    let trained = train(&examples, asked.bits, asked.cost, asked.seed)
+        .context("nothing was learned")
+        .hint("give some hundred texts of both labels, of many templates")?;
+    let bytes = trained.model.write();
+    std::fs::write(&asked.out, &bytes)
+        .with_context(|| format!("cannot write the model to `{}`", asked.out.display()))
+        .hint("`--out` names a file in a directory that is there")?;
+    let samples: Vec<Sample> = trained
+        .held_out
+        .iter()
+        .map(|one| Sample {
+            is_attack: one.is_attack,
+            score: one.probability,
+            is_flagged: one.probability >= trained.model.threshold(one.channel),
+        })
+        .collect();
+    let learned = Learned {
+        learned: trained.learned,
+        kept: trained.kept,
+        bytes: bytes.len(),
+        measures: measure(&samples, asked.seed),
+    };
+    call.out().one(&learned, |told| {
+        format!(
+            "learned from {} texts; {} of other templates were kept, and on those:\n{}",
+            told.learned,
+            told.kept,
+            figures(&told.measures)
+        )
+    })?;
+    Ok(Outcome::Clean)
 }
 
 fn rules(call: &Call<'_>) -> anyhow::Result<Outcome> {
