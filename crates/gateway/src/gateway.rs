@@ -175,6 +175,13 @@ impl Gateway {
                 self.store.put(&tenant, &REFUSAL, id, meta, None).await
             }
             Some(old) => {
+                // The first count of a kind may come here after a later one.
+                let count = |meta: &serde_json::Map<String, serde_json::Value>| {
+                    meta.get("count").and_then(serde_json::Value::as_u64)
+                };
+                if count(&old.meta) > count(&meta) {
+                    meta = old.meta.clone();
+                }
                 let mut entries = old.meta.get("entries").cloned().unwrap_or_default();
                 if let Some(entries) = entries.as_array_mut() {
                     entries.extend(index.map(serde_json::Value::from));
