@@ -23,7 +23,7 @@ use crate::{
 
 /// LIMIT: how many records are looked at whose metadata has to be read, so that an answer takes
 /// some tens of milliseconds.
-pub(crate) const READ_MAX: usize = 1000;
+pub(crate) const READ_MAX: usize = 500;
 /// LIMIT: how many are looked at in the index alone.
 pub(crate) const SEEN_MAX: usize = 10_000;
 /// LIMIT: how many values of a facet are summed up, the latest met; an application that makes

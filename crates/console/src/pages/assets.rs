@@ -35,7 +35,7 @@ const NODES_MAX: usize = 12;
 /// LIMIT: values of a kind that are counted, the most frequent.
 const VALUES_MAX: u16 = 500;
 /// LIMIT: assets whose last request is looked for beyond the newest requests, each by itself.
-const LOOKS_MAX: usize = 64;
+const LOOKS_MAX: usize = 24;
 /// What "of late" is.
 const LATE: Duration = Duration::from_secs(24 * 60 * 60);
 
