@@ -44,7 +44,7 @@ fn shapes() -> Vec<Shape> {
         ("one-text", false, content, words.clone(), "upstream_too_long"),
         ("one-list", false, "{\"choices\":[0".to_owned(), ",0".repeat(30_000), "upstream_too_long"),
         ("one-line", true, "data: ".to_owned(), words.clone(), event),
-        ("many-lines", true, String::new(), "data: x\n".repeat(8000), event),
+        ("many-lines", true, String::new(), "data: sixteen letters.\n".repeat(3000), event),
         ("comments", true, String::new(), ": x\n\n".repeat(12_000), "upstream_too_long"),
         ("large-events", true, String::new(), chunk(&words), "upstream_too_long"),
         ("small-events", true, String::new(), chunk("").repeat(800), "upstream_too_long"),
