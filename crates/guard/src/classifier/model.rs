@@ -198,7 +198,12 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ModelError> {
 
 /// FNV-1a of 64 bits (Fowler, Noll, Vo): against damage, not against somebody.
 fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+    fnv(bytes, 0)
+}
+
+/// The same, from a beginning that `seed` changes.
+pub(super) fn fnv(bytes: &[u8], seed: u64) -> u64 {
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325 ^ seed, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
     })
 }

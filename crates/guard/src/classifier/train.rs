@@ -6,7 +6,7 @@ use bartizan_ml::{Error, Fit, Linear, Row, Sigmoid};
 
 use super::{
     features::Features,
-    model::{Model, WHOLE_MAX, windows},
+    model::{Model, WHOLE_MAX, fnv, windows},
 };
 use crate::Channel;
 
@@ -203,10 +203,7 @@ fn weights(learned: &[Known<'_>]) -> Vec<f64> {
 
 /// Whether texts of a template are kept from training.
 fn is_kept(template: &str, seed: u64) -> bool {
-    let hash = template.bytes().fold(0xCBF2_9CE4_8422_2325 ^ seed, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    });
-    (hash >> 17) % KEPT == 0
+    (fnv(template.as_bytes(), seed) >> 17).is_multiple_of(KEPT)
 }
 
 #[cfg(test)]
